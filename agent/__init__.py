@@ -1,0 +1,1 @@
+"""The node agent: source → decode → identify → learn → detect → spool → uplink."""

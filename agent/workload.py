@@ -1,0 +1,77 @@
+"""Who is who: the values identify attaches to an event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container instance. Unknown strings are "" (and `complete` is False), never guessed."""
+
+    id: str
+    name: str = ""
+    runtime: str = ""  # runc, containerd, cri-containerd, cri-o, docker, podman
+    image: str = ""
+    image_digest: str = ""
+    pod_uid: str = ""
+    pod_name: str = ""
+    namespace: str = ""
+    service_account: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    init_pid: int = 0
+    addresses: tuple[str, ...] = ()  # its own IP addresses, as text
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a profile belongs to; replicas of one controller share it.
+
+    `key` is stable across instances: `k8s/<namespace>/<kind>/<name>/<container>`,
+    `container/<image or name>`, `unit/<systemd unit>` or `host`. `version` is the image digest.
+    """
+
+    key: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One program run by one process: replaced (never changed) at exec.
+
+    `exec_id` identifies the process, not the program: 16 hex digits of a hash of boot id, pid and
+    start time in clock ticks, so it is safe against pid reuse and equal for kernel and /proc.
+    `entry_id` is the exec_id of the process through which this one's tree entered the container from outside
+    (`kubectl exec`, `nsenter`), "" for the container's own tree.
+    """
+
+    exec_id: str
+    pid: int
+    parent_id: str
+    path: str
+    argv: tuple[str, ...]
+    cwd: str
+    uid: int
+    tty: int
+    start_ns: int  # CLOCK_BOOTTIME
+    cgroup_id: int
+    container_id: str = ""
+    entry_id: str = ""
+    exe_flags: int = 0
+    seeded: bool = False  # read from /proc when the agent started
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """An event with its process, ancestry and workload.
+
+    `ancestors` runs from the parent upwards and is bounded. `container` is None on the host.
+    """
+
+    event: Event
+    process: Process
+    ancestors: tuple[Process, ...]
+    container: Container | None
+    workload: Workload

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The one contract between the kernel side and user space: every record in the ring starts with
+ * struct ev_head, has fixed-width fields with explicit padding that is always zero, and ends in a
+ * tail: the strings of the record, one after the other, without separators, each as long as its
+ * *_len field says. agent/decode/layout.py is generated from this header; bpf/ABI_VERSION moves
+ * whenever a struct or an enum below does.
+ */
+#ifndef VEDETTE_EVENTS_H
+#define VEDETTE_EVENTS_H
+
+#define EV_COMM_LEN 16
+
+/* Record types. The class of a counter is the type of the record it counts. */
+enum ev_type {
+	EV_FORK = 1,
+	EV_EXEC = 2,
+	EV_EXIT = 3,
+	EV_OPEN = 4,
+	EV_CONNECT = 5,
+	EV_ACCEPT = 6,
+	EV_CHMOD = 7,
+	EV_CGROUP_MKDIR = 8,
+	EV_CGROUP_RMDIR = 9,
+	EV_TYPE_MAX = 16,
+};
+
+/* What became of the behaviours of one class; indexes of the counter table. */
+enum ev_counter {
+	CTR_EMITTED = 0,       /* handed to the ring */
+	CTR_FILTERED = 1,      /* known behaviour, counted in the novelty filter only */
+	CTR_LOST_RING = 2,     /* the ring was full */
+	CTR_LOST_SCRATCH = 3,  /* no scratch buffer: cannot happen unless a map is missing */
+	CTR_READ_FAILED = 4,   /* a helper failed; the record went out with that field empty */
+	CTR_FILTER_FULL = 5,   /* the novelty filter had no room: emitted although maybe known */
+	CTR_TRUNCATED = 6,     /* a string or path was cut to its bound */
+	CTR_MAX = 8,
+};
+
+/* ev_head.flags: true of the record as a whole. */
+enum ev_flag {
+	EV_F_TRUNCATED = 1 << 0,    /* a string of the tail was cut to its bound */
+	EV_F_READ_FAILED = 1 << 1,  /* a kernel read failed; the fields it filled are zero */
+	EV_F_UNFILTERED = 1 << 2,   /* emitted because the novelty filter was full */
+};
+
+/* ev_exec.exe_flags and ev_open.file_flags: facts about the file itself. */
+enum ev_file_flag {
+	FILE_F_UPPER_LAYER = 1 << 0,  /* overlayfs: written in the container, not from the image */
+	FILE_F_MEMFD = 1 << 1,        /* memfd_create: the file has never had a name */
+	FILE_F_TMPFS = 1 << 2,
+	FILE_F_UNLINKED = 1 << 3,     /* no name is left (nlink == 0) */
+	FILE_F_SCRIPT = 1 << 4,       /* exec: the kernel ran an interpreter for the named file */
+	FILE_F_SECURE = 1 << 5,       /* exec: the new image gained privilege (AT_SECURE) */
+	FILE_F_CREATED = 1 << 6,      /* open: this open created the file */
+	FILE_F_WRITE = 1 << 7,        /* open: opened for writing */
+	FILE_F_OVERLAY = 1 << 8,      /* the file is on overlayfs */
+};
+
+struct ev_file_id {
+	__u64 ino;
+	__u32 dev;         /* kernel encoding: major << 20 | minor */
+	__u32 generation;
+};
+_Static_assert(sizeof(struct ev_file_id) == 16, "ev_file_id");
+
+/* Who did it: the process (thread group) and the thread of it that did. */
+struct ev_task {
+	__u64 start_ns;         /* start of the thread group leader, CLOCK_BOOTTIME */
+	__u64 parent_start_ns;
+	__u64 cgroup_id;        /* kernfs id of the cgroup directory */
+	__u32 pid;              /* as the host sees it (tgid) */
+	__u32 tid;
+	__u32 ppid;
+	__u32 ns_pid;           /* pid in the innermost pid namespace */
+	__u32 uid;
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
+	__u32 pid_ns;           /* namespace inode numbers */
+	__u32 mnt_ns;
+	__u32 net_ns;
+	__u32 tty;              /* controlling terminal, major << 20 | minor; 0 without one */
+	char comm[EV_COMM_LEN];
+};
+_Static_assert(sizeof(struct ev_task) == 88, "ev_task");
+
+struct ev_head {
+	__u16 type;             /* enum ev_type */
+	__u16 flags;            /* enum ev_flag */
+	__u32 size;             /* of the whole record, tail included */
+	__u64 time_ns;          /* CLOCK_BOOTTIME */
+	struct ev_task task;    /* fork: the child */
+};
+_Static_assert(sizeof(struct ev_head) == 104, "ev_head");
+
+struct ev_fork {
+	struct ev_head head;
+};
+
+/* Tail: path, argv, cwd, filename.
+ * path and cwd (and ev_open.path) are components from the leaf to the root, each followed by NUL:
+ * "sh\0bin\0" is /bin/sh. argv is the arguments, each followed by NUL. filename is the string
+ * the caller gave to execve (a script's own name when FILE_F_SCRIPT is set).
+ */
+struct ev_exec {
+	struct ev_head head;
+	struct ev_file_id exe;
+	__u64 cap_permitted;
+	__u64 cap_effective;
+	__u32 exe_flags;        /* enum ev_file_flag */
+	__u32 argv_total;       /* bytes of argv in the process, before the bound */
+	__u16 path_len;
+	__u16 argv_len;
+	__u16 cwd_len;
+	__u16 filename_len;
+};
+_Static_assert(sizeof(struct ev_exec) == 152, "ev_exec");
+
+struct ev_exit {
+	struct ev_head head;
+	__u32 exit_code;        /* as wait(2) encodes it: signal in the low 7 bits, code above 8 */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct ev_exit) == 112, "ev_exit");
+
+/* Tail: path. */
+struct ev_open {
+	struct ev_head head;
+	struct ev_file_id exe;
+	struct ev_file_id file;
+	__u32 file_flags;       /* enum ev_file_flag */
+	__u32 open_flags;       /* struct file.f_flags: O_* less the creation flags */
+	__u32 mode;             /* inode mode: type, set-id bits and permissions */
+	__u32 fs_magic;
+	__u16 path_len;
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct ev_open) == 160, "ev_open");
+
+/* connect: the attempt, local port 0 where not yet chosen; accept: the connection, peer = client.
+ * Addresses are in network order; IPv4 uses the first four bytes.
+ */
+struct ev_conn {
+	struct ev_head head;
+	struct ev_file_id exe;
+	__u8 local_addr[16];
+	__u8 peer_addr[16];
+	__u16 local_port;       /* host order */
+	__u16 peer_port;
+	__u16 family;           /* AF_INET or AF_INET6 */
+	__u16 protocol;         /* IPPROTO_* */
+};
+_Static_assert(sizeof(struct ev_conn) == 160, "ev_conn");
+
+/* Only changes that set a set-id or an execute bit, and succeeded. Tail: path, as the caller gave
+ * it (relative to its directory); empty for fchmod.
+ */
+struct ev_chmod {
+	struct ev_head head;
+	__u32 mode;
+	__u16 path_len;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct ev_chmod) == 112, "ev_chmod");
+
+/* Tail: path, of the cgroup below its hierarchy's root, as the kernel prints it ("/kubepods/…"). */
+struct ev_cgroup {
+	struct ev_head head;
+	__u64 id;
+	__u32 level;
+	__u16 path_len;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct ev_cgroup) == 120, "ev_cgroup");
+
+/* Novelty filter: one behaviour. The value is a per-CPU count of how often it was seen. */
+struct ev_novelty_key {
+	__u64 cgroup_id;
+	struct ev_file_id exe;
+	__u8 object[24];        /* open: ev_file_id + access; connect/accept: address, port, family */
+	__u32 type;             /* enum ev_type */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct ev_novelty_key) == 56, "ev_novelty_key");
+
+#endif
