@@ -132,8 +132,7 @@ class Finding:
             "reason": self.reason,
             "advice": self.advice,
             "entities": [
-                {"kind": e.kind.value, "id": e.id, "role": e.role.value, "name": e.name}
-                for e in self.entities
+                {"kind": e.kind.value, "id": e.id, "role": e.role.value, "name": e.name} for e in self.entities
             ],
             "fields": {k: list(v) if isinstance(v, tuple) else v for k, v in self.fields.items()},
             "matched": list(self.matched),
