@@ -25,8 +25,9 @@ class Join:
 class Incident:
     """A composite alert. Findings are in order of event time; joins form a connected graph over them.
 
-    `id` is stable over the incident's life; `revision` grows with every change. `score` is 0..100 and `score_parts` its
-    make-up in sentences. `superseded_by` names the incident this one was merged into ("" while it stands).
+    `id` is stable over the incident's life; `revision` grows with every change. `score` is 0..100 and
+    `score_parts` its make-up in sentences. `superseded_by` names the incident this one was merged into ("" while
+    it stands).
     """
 
     id: str

@@ -87,10 +87,11 @@ class Technique:
 class Finding:
     """One detection.
 
-    `id` is stable: the same event and rule give the same id, so that a repeat is recognised.
-    Times are Unix nanoseconds of the event itself. `fields` is the evidence under Sigma field names, bounded and redacted.
-    `matched` names what matched ("selection: CommandLine contains '-i'"). For anomalies `surprise` is −log10 of the
-    estimated probability and `profile` says how complete the profile was. `lossy` is set when events of this class were lost around that time.
+    `id` is stable: the same event and rule give the same id, so that a repeat is recognised. Times are Unix
+    nanoseconds of the event itself. `fields` is the evidence under Sigma field names, bounded and redacted;
+    `matched` names what matched ("selection: CommandLine contains '-i'"). For anomalies `surprise` is −log10 of
+    the estimated probability and `profile` says how complete the profile was. `lossy` is set when events of
+    this class were lost around that time.
     """
 
     id: str
