@@ -1,6 +1,7 @@
 """The incident: findings that belong together, and why. What correlate gives and store keeps."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from detection.finding import Entity, Finding, Severity
 
@@ -19,6 +20,17 @@ class Join:
     to_finding: str
     confidence: float
     reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready form."""
+        return {
+            "key": self.key,
+            "value": self.value,
+            "from": self.from_finding,
+            "to": self.to_finding,
+            "confidence": self.confidence,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +64,22 @@ class Incident:
     def last_ns(self) -> int:
         """Unix time of the last finding's event, nanoseconds."""
         return max(f.last_ns or f.time_ns for f in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready form, the one `vedette incidents` and the demo print."""
+        return {
+            "id": self.id,
+            "revision": self.revision,
+            "title": self.title,
+            "severity": self.severity.label,
+            "score": self.score,
+            "score_parts": list(self.score_parts),
+            "first_ns": self.first_ns,
+            "last_ns": self.last_ns,
+            "actors": [{"kind": a.kind.value, "id": a.id, "role": a.role.value, "name": a.name} for a in self.actors],
+            "tactics": list(self.tactics),
+            "sources": list(self.sources),
+            "findings": [f.as_dict() for f in self.findings],
+            "joins": [j.as_dict() for j in self.joins],
+            "superseded_by": self.superseded_by,
+        }

@@ -56,7 +56,7 @@ class GetIncidentRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class Incident(_message.Message):
-    __slots__ = ("id", "revision", "title", "severity", "score", "score_parts", "first_ns", "last_ns", "actors", "findings", "joins", "tactics", "finding_count", "sources")
+    __slots__ = ("id", "revision", "title", "severity", "score", "score_parts", "first_ns", "last_ns", "actors", "findings", "joins", "tactics", "finding_count", "sources", "superseded_by")
     ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class Incident(_message.Message):
     TACTICS_FIELD_NUMBER: _ClassVar[int]
     FINDING_COUNT_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDED_BY_FIELD_NUMBER: _ClassVar[int]
     id: str
     revision: int
     title: str
@@ -85,7 +86,8 @@ class Incident(_message.Message):
     tactics: _containers.RepeatedScalarFieldContainer[str]
     finding_count: int
     sources: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., revision: _Optional[int] = ..., title: _Optional[str] = ..., severity: _Optional[_Union[_finding_pb2.Severity, str]] = ..., score: _Optional[float] = ..., score_parts: _Optional[_Iterable[str]] = ..., first_ns: _Optional[int] = ..., last_ns: _Optional[int] = ..., actors: _Optional[_Iterable[_Union[_finding_pb2.Entity, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[_finding_pb2.Finding, _Mapping]]] = ..., joins: _Optional[_Iterable[_Union[Join, _Mapping]]] = ..., tactics: _Optional[_Iterable[str]] = ..., finding_count: _Optional[int] = ..., sources: _Optional[_Iterable[str]] = ...) -> None: ...
+    superseded_by: str
+    def __init__(self, id: _Optional[str] = ..., revision: _Optional[int] = ..., title: _Optional[str] = ..., severity: _Optional[_Union[_finding_pb2.Severity, str]] = ..., score: _Optional[float] = ..., score_parts: _Optional[_Iterable[str]] = ..., first_ns: _Optional[int] = ..., last_ns: _Optional[int] = ..., actors: _Optional[_Iterable[_Union[_finding_pb2.Entity, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[_finding_pb2.Finding, _Mapping]]] = ..., joins: _Optional[_Iterable[_Union[Join, _Mapping]]] = ..., tactics: _Optional[_Iterable[str]] = ..., finding_count: _Optional[int] = ..., sources: _Optional[_Iterable[str]] = ..., superseded_by: _Optional[str] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("key", "value", "from_finding", "to_finding", "confidence", "reason")
