@@ -1,0 +1,161 @@
+"""Rules → a set of predicates, indexed by the kind of event, so that an event meets only rules that could match."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from detection.errors import RuleError
+from detection.rules.ir import And, Condition, Named, Not, Op, Or, Problem, Rule, Test
+from detection.rules.predicate import Predicate, compile_test
+from detection.rules.view import Document, Lowered, Raw
+
+_MAX_MATCHED = 16
+_COST = {Op.CONTAINS: 3, Op.LIKE: 30, Op.RE: 40, Op.CIDR: 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that holds for an event, and which of its tests made it so ("selection: Image endswith '/sh'")."""
+
+    rule: Rule
+    matched: tuple[str, ...]
+
+
+class RuleSet:
+    """Rules ready to run. Immutable: a reload makes a new one and swaps it in."""
+
+    __slots__ = ("_by_key", "problems", "rules")
+
+    def __init__(self, rules: tuple[Rule, ...], problems: tuple[Problem, ...], compiled: dict[str, "_Entries"]) -> None:
+        self.rules = rules
+        self.problems = problems
+        self._by_key = compiled
+
+    @classmethod
+    def from_ir(cls, rules: Iterable[Rule]) -> "RuleSet":
+        """Compile rules; those that cannot be evaluated are left out and listed in `problems`."""
+        good: list[Rule] = []
+        problems: list[Problem] = []
+        by_key: dict[str, list[tuple[Rule, Predicate]]] = {}
+        for rule in rules:
+            try:
+                by_key.setdefault(rule.key, []).append((rule, compile_condition(rule.condition)))
+                good.append(rule)
+            except RuleError as error:
+                problems.append(Problem(rule.origin or "compiled rules", rule.id, str(error)))
+        return cls(tuple(good), tuple(problems), {key: tuple(entries) for key, entries in by_key.items()})
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The kinds of event some rule looks at."""
+        return frozenset(self._by_key)
+
+    def match(self, key: str, doc: Document) -> tuple[Match, ...]:
+        """Every rule of that kind of event that holds for the event, in the order they were given."""
+        entries = self._by_key.get(key)
+        if entries is None:
+            return ()
+        low = Lowered(Raw(doc))
+        hits = [rule for rule, predicate in entries if predicate(low)]
+        if not hits:
+            return ()
+        return tuple(Match(rule, explain(rule.condition, low)) for rule in hits)
+
+
+_Entries = tuple[tuple[Rule, Predicate], ...]
+
+
+def compile_condition(condition: Condition) -> Predicate:
+    """One predicate for a whole condition; cheap tests run first. Raises: RuleError."""
+    match condition:
+        case Test():
+            return compile_test(condition)
+        case Named(part=part):
+            return compile_condition(part)
+        case Not(part=part):
+            return _negated(compile_condition(part))
+        case And(parts=parts):
+            return _all_of(tuple(compile_condition(p) for p in sorted(parts, key=_cost)))
+        case Or(parts=parts):
+            return _any_of(tuple(compile_condition(p) for p in sorted(parts, key=_cost)))
+
+
+def _negated(part: Predicate) -> Predicate:
+    return lambda low: not part(low)
+
+
+def _all_of(parts: tuple[Predicate, ...]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
+    first, rest = parts[0], parts[1:]
+
+    def every(low: Lowered) -> bool:
+        if not first(low):
+            return False
+        for part in rest:  # noqa: SIM110 - a generator costs more than most of these tests
+            if not part(low):
+                return False
+        return True
+
+    return every
+
+
+def _any_of(parts: tuple[Predicate, ...]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
+
+    def some(low: Lowered) -> bool:
+        for part in parts:  # noqa: SIM110
+            if part(low):
+                return True
+        return False
+
+    return some
+
+
+def _cost(condition: Condition) -> int:
+    """A rough price; it only decides the order of tests."""
+    match condition:
+        case Test(field="", values=values):
+            return 500 * max(1, len(values))
+        case Test(op=op, values=values):
+            price = _COST.get(op, 1)
+            return price if price == 1 else price * max(1, len(values))
+        case Not(part=part) | Named(part=part):
+            return _cost(part)
+        case And(parts=parts):
+            return min((_cost(p) for p in parts), default=0)
+        case Or(parts=parts):
+            return sum(_cost(p) for p in parts)
+
+
+def explain(condition: Condition, low: Lowered) -> tuple[str, ...]:
+    """The tests of a condition that hold, each as one line for a person; at most a handful."""
+    lines: list[str] = []
+    _explain(condition, "", low, lines)
+    return tuple(dict.fromkeys(lines))[:_MAX_MATCHED]
+
+
+def _explain(condition: Condition, name: str, low: Lowered, lines: list[str]) -> None:
+    match condition:
+        case Test():
+            lines.extend(_reasons(condition, name, low))
+        case Named(name=inner, part=part):
+            _explain(part, inner, low, lines)
+        case And(parts=parts):
+            for part in parts:
+                _explain(part, name, low, lines)
+        case Or(parts=parts):
+            for part in parts:
+                if compile_condition(part)(low):
+                    _explain(part, name, low, lines)
+        case Not():
+            pass  # what is absent explains nothing
+
+
+def _reasons(test: Test, name: str, low: Lowered) -> list[str]:
+    prefix = f"{name}: " if name else ""
+    field = test.field or "any field"
+    if test.op in (Op.EXISTS, Op.NULL):
+        return [f"{prefix}{field} {'is present' if test.op is Op.EXISTS and all(test.values) else 'is absent'}"]
+    singles = (Test(test.field, test.op, (value,), cased=test.cased) for value in test.values)
+    return [f"{prefix}{field} {test.op.value} {single.values[0]!r}" for single in singles if compile_test(single)(low)]

@@ -1,0 +1,208 @@
+"""One test of the compiled form → a closure over an event.
+
+The closures take the lower-cased view of the event, which knows the raw one. They are what runs for every rule and
+event, so every decision that depends on the rule alone is taken here, once.
+"""
+
+import re
+import warnings
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+
+from detection.errors import RuleError
+from detection.rules.ir import Op, Test
+from detection.rules.view import Lowered, Text, each, text_of
+
+Predicate = Callable[[Lowered], bool]
+_One = Callable[[str], bool]
+
+_MAX_REGEX = 4096
+
+
+def compile_test(test: Test) -> Predicate:
+    """The predicate of one test. Raises: RuleError when a value does not fit the operator."""
+    match test.op:
+        case Op.EXISTS:
+            return _exists(test.field, all(bool(v) for v in test.values))
+        case Op.NULL:
+            return _null(test.field)
+        case Op.FIELD:
+            return _same_field(test)
+        case _:
+            return _over_values(test)
+
+
+def _over_values(test: Test) -> Predicate:
+    cased = test.cased or test.op in (Op.RE, Op.CIDR, Op.GT, Op.GTE, Op.LT, Op.LTE)
+    if test.every and len(test.values) > 1:
+        ones = tuple(_any_value(Test(test.field, test.op, (v,), cased=test.cased)) for v in test.values)
+        return _every(test.field, ones, cased)
+    return _applied(test.field, _any_value(test), cased)
+
+
+def _applied(field: str, one: _One, cased: bool) -> Predicate:
+    """`one` over the field's value, or over any of them."""
+    if not field:
+        return _keyword(one, cased)
+
+    def on_lowered(low: Lowered) -> bool:
+        value = low[field]
+        if value.__class__ is str:
+            return one(value)
+        return value is not None and any(map(one, value))
+
+    def on_raw(low: Lowered) -> bool:
+        value = low.raw[field]
+        if value.__class__ is str:
+            return one(value)
+        return value is not None and any(map(one, value))
+
+    return on_raw if cased else on_lowered
+
+
+def _every(field: str, ones: tuple[_One, ...], cased: bool) -> Predicate:
+    parts = tuple(_applied(field, one, cased) for one in ones)
+    return lambda low: all(part(low) for part in parts)
+
+
+def _keyword(one: _One, cased: bool) -> Predicate:
+    def search(low: Lowered) -> bool:
+        return any(one(text if cased else text.lower()) for text in low.raw.all_text())
+
+    return search
+
+
+def _any_value(test: Test) -> _One:  # noqa: PLR0911 - one line per operator
+    """Does a single text pass against any of the test's values?"""
+    texts = tuple(_folded(test, v) for v in test.values)
+    match test.op:
+        case Op.EQUALS:
+            return frozenset(texts).__contains__
+        case Op.STARTSWITH:
+            return lambda text: text.startswith(texts)
+        case Op.ENDSWITH:
+            return lambda text: text.endswith(texts)
+        case Op.CONTAINS:
+            return _contains(texts)
+        case Op.LIKE:
+            return _searches(tuple(like_to_regex(t) for t in texts), "fullmatch")
+        case Op.RE:
+            return _searches(tuple(str(v) for v in test.values), "search")
+        case Op.CIDR:
+            return _cidr(test)
+        case _:
+            return _compares(test)
+
+
+def _folded(test: Test, value: object) -> str:
+    text = text_of(value)
+    assert isinstance(text, str)
+    return text if test.cased else text.lower()
+
+
+def _contains(texts: tuple[str, ...]) -> _One:
+    if len(texts) == 1:
+        only = texts[0]
+        return lambda text: only in text
+
+    def any_in(text: str) -> bool:
+        for part in texts:  # noqa: SIM110 - a generator costs more than the search itself
+            if part in text:
+                return True
+        return False
+
+    return any_in
+
+
+def _searches(sources: tuple[str, ...], how: str) -> _One:
+    finders = tuple(getattr(_regex(s), how) for s in sources)
+    return lambda text: any(find(text) is not None for find in finders)
+
+
+def _regex(source: str) -> re.Pattern[str]:
+    if len(source) > _MAX_REGEX:
+        raise RuleError(f"regular expression longer than {_MAX_REGEX} characters; split it")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return re.compile(source)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
+        raise RuleError(f"regular expression {source!r}: {error}") from error
+
+
+def like_to_regex(pattern: str) -> str:
+    r"""A Sigma wildcard pattern (*, ?, \ escapes) as the source of a regular expression."""
+    out, escaped = [], False
+    for char in pattern:
+        if escaped:
+            out.append(re.escape(char))
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        else:
+            out.append({"*": ".*", "?": "."}.get(char) or re.escape(char))
+    return "(?s:" + "".join(out) + ("\\\\" if escaped else "") + ")"
+
+
+def _cidr(test: Test) -> _One:
+    try:
+        networks = tuple(ip_network(str(v), strict=False) for v in test.values)
+    except ValueError as error:
+        raise RuleError(f"field {test.field}: {error}; write a network as 10.0.0.0/8") from error
+
+    def inside(text: str) -> bool:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False
+        return any(address in network for network in networks)
+
+    return inside
+
+
+def _compares(test: Test) -> _One:
+    try:
+        bounds = tuple(float(v) for v in test.values)
+    except ValueError as error:
+        raise RuleError(f"field {test.field}: {test.op.value} needs a number ({error})") from error
+    op = test.op
+
+    def holds(text: str) -> bool:
+        try:
+            number = float(text)
+        except ValueError:
+            return False
+        return any(_ordered(op, number, bound) for bound in bounds)
+
+    return holds
+
+
+def _ordered(op: Op, number: float, bound: float) -> bool:
+    match op:
+        case Op.GT:
+            return number > bound
+        case Op.GTE:
+            return number >= bound
+        case Op.LT:
+            return number < bound
+        case _:
+            return number <= bound
+
+
+def _exists(field: str, wanted: bool) -> Predicate:
+    return lambda low: (low.raw[field] is not None) is wanted
+
+
+def _null(field: str) -> Predicate:
+    return lambda low: not low.raw[field]
+
+
+def _same_field(test: Test) -> Predicate:
+    field, others = test.field, tuple(str(v) for v in test.values)
+
+    def same(low: Lowered) -> bool:
+        view: dict[str, Text] = low.raw if test.cased else low
+        mine = set(each(view[field]))
+        return any(not mine.isdisjoint(each(view[other])) for other in others)
+
+    return same
