@@ -29,6 +29,20 @@ class EventType(IntEnum):
     CGROUP_RMDIR = 9
 
 
+class FileFlag(IntEnum):
+    """Bits of `exe_flags` and `file_flags`, as `enum ev_file_flag`."""
+
+    UPPER_LAYER = 1 << 0
+    MEMFD = 1 << 1
+    TMPFS = 1 << 2
+    UNLINKED = 1 << 3
+    SCRIPT = 1 << 4
+    SECURE = 1 << 5
+    CREATED = 1 << 6
+    WRITE = 1 << 7
+    OVERLAY = 1 << 8
+
+
 class FileId(NamedTuple):
     """A file's identity in the kernel; stays the same over renames and hard links."""
 
