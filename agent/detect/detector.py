@@ -1,0 +1,173 @@
+"""The detect stage: observations in, findings out."""
+
+import hashlib
+import time
+from collections.abc import Callable, Hashable
+from functools import partial
+
+from agent.detect.document import RuntimeDocument, bounded, evidence
+from agent.detect.entities import entities_of
+from agent.detect.fields import category_of, plain, target_path
+from agent.detect.redact import redact_text
+from agent.detect.repeats import Repeats
+from agent.events import Connection, Exec
+from agent.observation import Anomaly, Observation
+from agent.workload import Identified
+from detection.finding import Entity, FieldValue, Finding, Kind, Source
+from detection.rules import Match, RuleSet
+
+WINDOW_NS = 60_000_000_000
+REPORT_NS = 5_000_000_000
+CAPACITY = 4096
+_VERBS = {"exec": "ran", "write": "wrote", "egress": "connected"}
+
+
+class Detector:
+    """Runs every rule over every event and turns matches and anomalies into findings.
+
+    Not thread-safe. The same rule on the same object in the same container and entered tree gives one finding per
+    window: the first at once, repeats as a growing count under the same id (`flush`).
+    """
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        node: str,
+        clock: Callable[[], int] = time.time_ns,
+        window_ns: int = WINDOW_NS,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._rules = ruleset
+        self._node = node
+        self._clock = clock
+        self._repeats = Repeats(window_ns, capacity, REPORT_NS)
+        self._findings = 0
+
+    def detect(self, observation: Observation) -> list[Finding]:
+        """Findings of one event: one for each rule that holds and each anomaly, less repeats."""
+        identified = observation.identified
+        category = category_of(identified)
+        matches: tuple[Match, ...] = ()
+        if category is not None:
+            matches = self._rules.match(category, RuntimeDocument(identified, category, self._node))
+        if not matches and not observation.anomalies:
+            return []
+        case = _Case(identified, category or "", self._node, self._clock())
+        found: list[Finding] = []
+        for match in matches:
+            self._admit(found, case, match.rule.id, case.object, partial(case.of_rule, match))
+        for anomaly in observation.anomalies:
+            rule_id = f"anomaly.{anomaly.behaviour}"
+            self._admit(found, case, rule_id, anomaly.member, partial(case.of_anomaly, anomaly))
+        return found
+
+    def flush(self, now_ns: int) -> list[Finding]:
+        """Findings whose count grew: the same id, the new count, the time of the last repeat."""
+        return list(self._repeats.flush(now_ns))
+
+    def drain(self) -> list[Finding]:
+        """Every count not yet told, whatever its age; call before the process ends."""
+        return list(self._repeats.drain())
+
+    def replace_rules(self, ruleset: RuleSet) -> None:
+        """Use other rules from the next event on; windows of repeats go on."""
+        self._rules = ruleset
+
+    def counters(self) -> dict[str, int]:
+        """Findings given, repeats folded into them, windows open now and closed early for want of room."""
+        return {
+            "findings": self._findings,
+            "repeats": self._repeats.repeats,
+            "windows": len(self._repeats),
+            "windows_evicted": self._repeats.evicted,
+        }
+
+    def _admit(
+        self, found: list[Finding], case: "_Case", rule_id: str, obj: Hashable, make: Callable[[], Finding]
+    ) -> None:
+        key = (rule_id, case.tree, case.container, obj)
+        if self._repeats.seen(key, case.time_ns, case.now_ns):
+            return
+        finding = make()
+        found.extend(self._repeats.open(key, finding, case.now_ns))
+        found.append(finding)
+        self._findings += 1
+
+
+class _Case:
+    """What all findings of one event share."""
+
+    def __init__(self, identified: Identified, category: str, node: str, now_ns: int) -> None:
+        process = identified.process
+        self._identified = identified
+        self._node = node
+        self.now_ns = now_ns
+        self.time_ns = identified.event.head.time_ns
+        self.tree = process.entry_id
+        self.container = process.container_id
+        self.object = _object(identified)
+        self._category = category
+        self._shared: tuple[tuple[Entity, ...], dict[str, FieldValue]] | None = None
+
+    def of_rule(self, match: Match) -> Finding:
+        rule = match.rule
+        entities, fields = self._evidence()
+        return Finding(
+            id=self._id(rule.id, self.object),
+            time_ns=self.time_ns,
+            source=Source.RUNTIME,
+            kind=Kind.RULE,
+            rule_id=rule.id,
+            title=rule.title,
+            severity=rule.level,
+            reason=rule.reason,
+            techniques=rule.techniques,
+            entities=entities,
+            fields=fields,
+            matched=tuple(bounded(m, 256) for m in match.matched),
+            advice=rule.advice,
+        )
+
+    def of_anomaly(self, anomaly: Anomaly) -> Finding:
+        rule_id = f"anomaly.{anomaly.behaviour}"
+        entities, fields = self._evidence()
+        member = bounded(redact_text(anomaly.member), 512)
+        verb = _VERBS.get(anomaly.behaviour, "did")
+        return Finding(
+            id=self._id(rule_id, anomaly.member),
+            time_ns=self.time_ns,
+            source=Source.RUNTIME,
+            kind=Kind.ANOMALY,
+            rule_id=rule_id,
+            title=f"{self._identified.workload.key} {verb} for the first time: {member}",
+            severity=anomaly.severity,
+            reason=bounded(" ".join(redact_text(r) for r in anomaly.reasons)),
+            techniques=anomaly.techniques,
+            entities=entities,
+            fields=fields,
+            matched=tuple(f"nearest known: {bounded(redact_text(n), 256)}" for n in anomaly.nearest[:5]),
+            surprise=anomaly.surprise,
+            profile=f"{anomaly.state}, {anomaly.completeness:.1%} complete",
+        )
+
+    def _evidence(self) -> tuple[tuple[Entity, ...], dict[str, FieldValue]]:
+        if self._shared is None:
+            self._shared = (
+                entities_of(self._identified, self._node),
+                evidence(self._identified, self._category, self._node),
+            )
+        return self._shared
+
+    def _id(self, rule_id: str, obj: Hashable) -> str:
+        parts = (self._node, rule_id, self._identified.process.exec_id, str(self.time_ns), repr(obj))
+        return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def _object(identified: Identified) -> Hashable:
+    """What the event was done to: repeats on the same one are one finding."""
+    event = identified.event
+    if isinstance(event, Exec):
+        return (identified.process.path, identified.process.argv)
+    if isinstance(event, Connection):
+        return (plain(event.peer), event.peer_port)
+    return target_path(identified)

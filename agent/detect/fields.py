@@ -1,0 +1,314 @@
+"""Every field a rule may read, in one table: name, kinds of event, type, meaning, where it comes from.
+
+docs/events.md is generated from it. Sigma's standard names where the taxonomy has one, else
+`process.*`, `file.*`, `container.*`, `k8s.*`.
+"""
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any, cast
+
+from agent.detect.redact import command_line
+from agent.events import Address, Chmod, Connection, EventType, Exec, FileFlag, Open
+from agent.workload import Container, Identified, Process
+
+PROCESS = "process_creation"
+FILE = "file_event"
+ACCESS = "file_access"
+NETWORK = "network_connection"
+CATEGORIES = {
+    PROCESS: "a program was executed",
+    FILE: "a file was created, opened for writing, or given a set-id or execute bit",
+    ACCESS: "a file was opened for reading",
+    NETWORK: "a TCP connection was attempted or accepted",
+}
+_ALL = tuple(CATEGORIES)
+
+Extract = Callable[["Source"], Any]
+
+_SECURE, _SCRIPT = int(FileFlag.SECURE), int(FileFlag.SCRIPT)
+_UPPER, _MEMFD, _TMPFS, _UNLINKED = (
+    int(f) for f in (FileFlag.UPPER_LAYER, FileFlag.MEMFD, FileFlag.TMPFS, FileFlag.UNLINKED)
+)
+_CHANGES = FileFlag.WRITE | FileFlag.CREATED
+_PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+
+# Bit numbers of include/uapi/linux/capability.h.
+CAPABILITIES = (
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the extractors read: one identified event and the node it happened on."""
+
+    identified: Identified
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One row of the table. `shown` replaces the value in findings where the raw one may hold secrets;
+    `evidence` says whether findings carry the field at all.
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    type: str
+    meaning: str
+    extract: Extract
+    shown: Extract | None = None
+    evidence: bool = True
+
+
+def category_of(identified: Identified) -> str | None:
+    """The kind of event rules know this as; None for events no rule looks at."""
+    event = identified.event
+    kind = type(event)
+    if kind is Exec:
+        return PROCESS
+    if kind is Open:
+        return FILE if cast(Open, event).file_flags & _CHANGES else ACCESS
+    if kind is Connection:
+        return NETWORK
+    return FILE if kind is Chmod else None
+
+
+def target_path(identified: Identified) -> str:
+    """The absolute path of the file a file event is about; "" when the kernel could not say."""
+    event = identified.event
+    if isinstance(event, Chmod):
+        joined = posixpath.join(identified.process.cwd or "/", event.path)
+        return posixpath.normpath(joined) if event.path else ""
+    return event.path if isinstance(event, Open) else ""
+
+
+def plain(address: Address) -> str:
+    """An address as text; an IPv4 address mapped into IPv6 as IPv4."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
+
+
+def _process(source: Source) -> Process:
+    return source.identified.process
+
+
+def _parent(source: Source) -> Process | None:
+    ancestors = source.identified.ancestors
+    return ancestors[0] if ancestors else None
+
+
+def _of_parent(get: Callable[[Process], Any]) -> Extract:
+    def extract(source: Source) -> Any:
+        parent = _parent(source)
+        return None if parent is None else get(parent)
+
+    return extract
+
+
+def _of_container(get: Callable[[Container], Any]) -> Extract:
+    """Unknown strings are absent, not empty: `exists` then means what it says."""
+
+    def extract(source: Source) -> Any:
+        container = source.identified.container
+        return None if container is None else get(container) or None
+
+    return extract
+
+
+def _of_event(name: str) -> Extract:
+    return lambda source: getattr(source.identified.event, name, None)
+
+
+def _exe_flag(bit: int) -> Extract:
+    return lambda source: bool(source.identified.process.exe_flags & bit)
+
+
+def _file_flag(bit: int) -> Extract:
+    return lambda source: bool(getattr(source.identified.event, "file_flags", 0) & bit)
+
+
+def _conn(source: Source) -> Connection:
+    return cast(Connection, source.identified.event)
+
+
+def _initiated(source: Source) -> bool:
+    return _conn(source).head.type == EventType.CONNECT
+
+
+def _ip(destination: bool) -> Extract:
+    def extract(source: Source) -> str:
+        conn = _conn(source)
+        return plain(conn.peer if _initiated(source) is destination else conn.local)
+
+    return extract
+
+
+def _port(destination: bool) -> Extract:
+    def extract(source: Source) -> int:
+        conn = _conn(source)
+        return conn.peer_port if _initiated(source) is destination else conn.local_port
+
+    return extract
+
+
+def _user(uid: int) -> str:
+    return "root" if uid == 0 else str(uid)
+
+
+def _capabilities(source: Source) -> tuple[str, ...]:
+    bits = cast(Exec, source.identified.event).cap_effective
+    return tuple(f"cap_{name}" for number, name in enumerate(CAPABILITIES) if bits >> number & 1)
+
+
+def _mode(source: Source) -> int:
+    return int(getattr(source.identified.event, "mode", 0))
+
+
+def _action(source: Source) -> str:
+    event = source.identified.event
+    if isinstance(event, Chmod):
+        return "chmod"
+    flags = cast(Open, event).file_flags
+    return "create" if flags & FileFlag.CREATED else "write" if flags & FileFlag.WRITE else "read"
+
+
+def _pod_name(container: Container) -> str:
+    return container.pod_name
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("Image", _ALL, "path", "the program's file, as the container sees it", lambda s: _process(s).path),
+    Field(
+        "CommandLine",
+        _ALL,
+        "text",
+        "the arguments, joined by blanks",
+        lambda s: " ".join(_process(s).argv),
+        shown=lambda s: command_line(_process(s).argv),
+    ),
+    Field("CurrentDirectory", (PROCESS,), "path", "working directory at exec", lambda s: _process(s).cwd),
+    Field("User", _ALL, "text", "`root`, else the numeric user id", lambda s: _user(_process(s).uid)),
+    Field("ProcessId", _ALL, "integer", "process id as the host sees it", lambda s: _process(s).pid),
+    Field("ParentImage", _ALL, "path", "the parent's program", _of_parent(lambda p: p.path)),
+    Field(
+        "ParentCommandLine",
+        _ALL,
+        "text",
+        "the parent's arguments",
+        _of_parent(lambda p: " ".join(p.argv)),
+        shown=_of_parent(lambda p: command_line(p.argv)),
+    ),
+    Field("ParentProcessId", _ALL, "integer", "the parent's process id", _of_parent(lambda p: p.pid)),
+    Field("ParentUser", (PROCESS,), "text", "the parent's user", _of_parent(lambda p: _user(p.uid)), evidence=False),
+    Field("process.exec_id", _ALL, "text", "id of the process, safe against reuse", lambda s: _process(s).exec_id),
+    Field("process.uid", _ALL, "integer", "numeric user id", lambda s: _process(s).uid, evidence=False),
+    Field("process.filename", (PROCESS,), "path", "what was given to execve: a script's name", _of_event("filename")),
+    Field("process.tty", _ALL, "boolean", "has a controlling terminal", lambda s: _process(s).tty != 0),
+    Field(
+        "process.entered",
+        _ALL,
+        "boolean",
+        "its process tree was put into the container from outside",
+        lambda s: bool(_process(s).entry_id),
+    ),
+    Field(
+        "process.entry",
+        _ALL,
+        "boolean",
+        "it is the process that entered the container",
+        lambda s: _process(s).entry_id == _process(s).exec_id,
+    ),
+    Field(
+        "process.upper_layer",
+        _ALL,
+        "boolean",
+        "the program is not from the image: written in the container",
+        _exe_flag(_UPPER),
+    ),
+    Field("process.tmpfs", _ALL, "boolean", "the program lies on a tmpfs", _exe_flag(_TMPFS)),
+    Field("process.memfd", _ALL, "boolean", "the program is a memfd: it never had a file name", _exe_flag(_MEMFD)),
+    Field("process.unlinked", _ALL, "boolean", "the program's file has no name any more", _exe_flag(_UNLINKED)),
+    Field("process.script", (PROCESS,), "boolean", "the kernel ran an interpreter for a script", _exe_flag(_SCRIPT)),
+    Field("process.secure", (PROCESS,), "boolean", "the exec gained privilege (AT_SECURE)", _exe_flag(_SECURE)),
+    Field("process.capabilities", (PROCESS,), "list", "effective capabilities", _capabilities, evidence=False),
+    Field(
+        "process.ancestors",
+        _ALL,
+        "list",
+        "programs from the parent upwards",
+        lambda s: tuple(p.path for p in s.identified.ancestors),
+    ),
+    Field("TargetFilename", (FILE, ACCESS), "path", "the file", lambda s: target_path(s.identified) or None),
+    Field("file.action", (FILE, ACCESS), "text", "create, write, read or chmod", _action),
+    Field("file.created", (FILE,), "boolean", "this open created it", _file_flag(int(FileFlag.CREATED))),
+    Field("file.upper_layer", (FILE, ACCESS), "boolean", "the file is not from the image", _file_flag(_UPPER)),
+    Field("file.mode", (FILE, ACCESS), "text", "permission bits in octal (4755)", lambda s: f"{_mode(s) & 0o7777:04o}"),
+    Field("file.setuid", (FILE,), "boolean", "has the set-user-id bit", lambda s: bool(_mode(s) & 0o4000)),
+    Field("file.setgid", (FILE,), "boolean", "has the set-group-id bit", lambda s: bool(_mode(s) & 0o2000)),
+    Field("file.executable", (FILE,), "boolean", "has an execute bit", lambda s: bool(_mode(s) & 0o111)),
+    Field("file.device", (FILE, ACCESS), "text", "block or char for a device file", lambda s: _device(_mode(s))),
+    Field("Initiated", (NETWORK,), "boolean", "true: connect, false: accept", _initiated),
+    Field("Protocol", (NETWORK,), "text", "tcp", lambda s: _PROTOCOLS.get(_conn(s).protocol, str(_conn(s).protocol))),
+    Field("SourceIp", (NETWORK,), "address", "the client's address", _ip(destination=False)),
+    Field("SourcePort", (NETWORK,), "integer", "the client's port; 0 not chosen yet", _port(destination=False)),
+    Field("DestinationIp", (NETWORK,), "address", "the server's address", _ip(destination=True)),
+    Field("DestinationPort", (NETWORK,), "integer", "the server's port", _port(destination=True)),
+    Field("container.id", _ALL, "text", "the runtime's id; absent on the host", _of_container(lambda c: c.id)),
+    Field("container.name", _ALL, "text", "the container's name", _of_container(lambda c: c.name)),
+    Field("container.image", _ALL, "text", "the image reference", _of_container(lambda c: c.image)),
+    Field("container.runtime", _ALL, "text", "runc, containerd, cri-o, …", _of_container(lambda c: c.runtime)),
+    Field("k8s.namespace", _ALL, "text", "namespace", _of_container(lambda c: c.namespace)),
+    Field("k8s.pod", _ALL, "text", "pod name", _of_container(_pod_name)),
+    Field("k8s.pod_uid", _ALL, "text", "pod UID", _of_container(lambda c: c.pod_uid)),
+    Field("k8s.service_account", _ALL, "text", "service account", _of_container(lambda c: c.service_account)),
+    Field("workload", _ALL, "text", "what the profile belongs to", lambda s: s.identified.workload.key),
+    Field("Hostname", _ALL, "text", "the node", lambda s: s.node),
+)
+
+
+def _device(mode: int) -> str | None:
+    return {0o060000: "block", 0o020000: "char"}.get(mode & 0o170000)
