@@ -10,14 +10,17 @@ from cli.demo.errors import DemoError
 
 BRIDGE = "vedette-demo"
 _CANDIDATES = tuple(ipaddress.IPv4Network(f"10.{n}.77.0/24") for n in (213, 217, 221, 229, 233))
+# The intruder's server has an address of the ranges reserved for documentation (RFC 5737).
+_OUTSIDE = tuple(ipaddress.IPv4Network(f"{a}/32") for a in ("198.51.100.66", "203.0.113.66", "192.0.2.66"))
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The bridge's subnet and the host's address on it."""
+    """The bridge's subnet, the host's address on it, and the address that plays the outside world."""
 
     subnet: str
     gateway: str
+    outside: str
 
 
 def create() -> Network:
@@ -25,12 +28,13 @@ def create() -> Network:
 
     Raises: DemoError if there is none, or `ip` refuses.
     """
-    subnet = _free_subnet()
+    subnet, outside = _free(_CANDIDATES), _free(_OUTSIDE)
     gateway = str(subnet[1])
     _ip("link", "add", BRIDGE, "type", "bridge")
     _ip("addr", "add", f"{gateway}/{subnet.prefixlen}", "dev", BRIDGE)
+    _ip("addr", "add", str(outside), "dev", BRIDGE)
     _ip("link", "set", BRIDGE, "up")
-    return Network(str(subnet), gateway)
+    return Network(str(subnet), gateway, str(outside[0]))
 
 
 def remove() -> None:
@@ -42,22 +46,23 @@ def remove() -> None:
 def write_cni(directory: Path, network: Network, state: Path) -> None:
     """Write the network configuration containerd gives to the CNI plugins.
 
-    The bridge is ready made and `isGateway` off, so no plugin turns on forwarding for the whole machine.
+    The bridge is ready made and `isGateway` off, so no plugin turns on forwarding for the whole machine: pods reach
+    each other and this host, nothing beyond.
     """
     directory.mkdir(parents=True, exist_ok=True)
     ranges = [[{"subnet": network.subnet, "gateway": network.gateway}]]
-    ipam = {"type": "host-local", "ranges": ranges, "dataDir": str(state)}
+    ipam = {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}], "dataDir": str(state)}
     bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": False, "ipMasq": False, "ipam": ipam}
     conflist = {"cniVersion": "0.4.0", "name": BRIDGE, "plugins": [bridge]}
     (directory / "10-demo.conflist").write_text(json.dumps(conflist))
 
 
-def _free_subnet() -> ipaddress.IPv4Network:
+def _free(candidates: tuple[ipaddress.IPv4Network, ...]) -> ipaddress.IPv4Network:
     routes = [_network(r["dst"]) for r in json.loads(_ip("-j", "-4", "route", "show", "table", "all") or "[]")]
-    for candidate in _CANDIDATES:
+    for candidate in candidates:
         if not any(candidate.overlaps(route) for route in routes if route is not None):
             return candidate
-    raise DemoError(f"no free subnet: routes of this machine cover {', '.join(map(str, _CANDIDATES))}")
+    raise DemoError(f"no free subnet: routes of this machine cover {', '.join(map(str, candidates))}")
 
 
 def _network(destination: str) -> ipaddress.IPv4Network | None:
