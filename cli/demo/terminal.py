@@ -13,6 +13,7 @@ from cli.demo.errors import DemoError
 from cli.demo.runtime import Runtime
 
 _PROMPT = b"# "
+_QUIET_S = 0.02
 _CHUNK = 65536
 _MAX_OUTPUT = 1 << 20
 
@@ -46,13 +47,17 @@ class Terminal:
 
     def _read_to_prompt(self, deadline_s: float) -> bytes:
         seen, end = b"", time.monotonic() + deadline_s
-        while not (seen == _PROMPT or seen.endswith(b"\n" + _PROMPT)):
+        while not (seen.endswith(_PROMPT) and self._is_quiet()):
             left = end - time.monotonic()
             if left <= 0 or len(seen) > _MAX_OUTPUT:
                 raise DemoError(f"no prompt from the shell in the container; it printed {seen[-200:]!r}")
             if select.select([self._master], [], [], left)[0]:
                 seen += self._read()
         return seen
+
+    def _is_quiet(self) -> bool:
+        """Whether what looks like a prompt is one: nothing follows it."""
+        return not select.select([self._master], [], [], _QUIET_S)[0]
 
     def _read(self) -> bytes:
         try:

@@ -1,0 +1,65 @@
+"""Customers of the demo's shop: steady, ordinary requests to the web pods, from start to end."""
+
+import random
+import secrets
+import threading
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
+from types import TracebackType
+from typing import Self
+
+from cli.demo.errors import DemoError
+
+_PER_SECOND = 16
+_ITEMS = 6
+_PORT = 8080
+_TIMEOUT_S = 5
+
+
+class Customers:
+    """Visits the pods in turn in a thread of its own while the context lasts."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._visit, name="customers", daemon=True)
+        self.served = 0
+        self.failed = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _visit(self) -> None:
+        number = 0
+        while not self._stop.wait(1 / _PER_SECOND):
+            page = visit(self._addresses[number % len(self._addresses)], random.randint(1, _ITEMS))  # noqa: S311
+            self.served += "left" in page
+            self.failed += "left" not in page
+            number += 1
+
+
+def check(address: str) -> None:
+    """One visit that must succeed. Raises: DemoError saying what may be in the way."""
+    page = visit(address, 1)
+    if "left" not in page:
+        advice = "a firewall on this machine may forbid traffic on the bridge vedette-demo"
+        raise DemoError(f"the shop at {address}:{_PORT} answers {page.strip()[:200]!r}: {advice}")
+
+
+def visit(address: str, item: int) -> str:
+    """The shop's page for an item; "" if it does not answer."""
+    connection = HTTPConnection(address, _PORT, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", f"/cgi-bin/shop?item={item}&session={secrets.token_hex(16)}")
+        return connection.getresponse().read().decode(errors="replace")
+    except (OSError, HTTPException):
+        return ""
+    finally:
+        connection.close()
