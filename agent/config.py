@@ -1,0 +1,50 @@
+"""What one agent process is told to do."""
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.errors import ConfigError
+
+STATE_DIR = Path("/var/lib/vedette")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorAddress:
+    """`target` is `host:port`, which needs all three PEM files, or `unix:/path`."""
+
+    target: str
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Options of `vedette agent`. Times are seconds.
+
+    Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
+    """
+
+    node: str = field(default_factory=socket.gethostname)
+    agent_id: str = ""
+    state_dir: Path = STATE_DIR
+    collector: CollectorAddress | None = None
+    output: Path | None = None
+    slot_s: float = 60.0
+    heartbeat_s: float = 30.0
+    spool_bytes: int = 256 << 20
+    ring_bytes: int = 8 << 20
+    status_file: Path | None = None
+    metrics_address: tuple[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.slot_s <= 3600:
+            raise ConfigError(f"--slot {self.slot_s:g}: a time slot is 0.1 to 3600 seconds")
+        if not 0.5 <= self.heartbeat_s <= 3600:
+            raise ConfigError(f"--heartbeat {self.heartbeat_s:g}: give 0.5 to 3600 seconds")
+
+    @property
+    def identity(self) -> str:
+        """The agent's stable name: `agent_id`, or the node's name."""
+        return self.agent_id or self.node

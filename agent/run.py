@@ -1,0 +1,224 @@
+"""One run of the agent: puts the stages together, starts them from the far end, stops them from the near end."""
+
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import rules
+from agent import metrics
+from agent.config import AgentConfig, CollectorAddress
+from agent.core import Core
+from agent.decode.decode import Decoder
+from agent.decode.layout import ABI_VERSION
+from agent.detect.detector import Detector
+from agent.errors import ConfigError
+from agent.events import RawBatch
+from agent.history import RunHistory
+from agent.identify.identify import Identifier
+from agent.learn.learner import LearnConfig, Learner
+from agent.ledger import Ledger, LedgerEvent, ProfileState
+from agent.sinks import FileSink, Sink, SpoolSink
+from agent.source.core_re import CoReSource
+from agent.source.port import Source
+from agent.spool.spool import Spool
+from agent.status import Status, write_status
+from agent.uplink.channel import Credentials
+from agent.uplink.jsonlines import JsonLines
+from agent.uplink.session import Identity
+from agent.uplink.uplink import Uplink
+from detection.rules import load_compiled
+
+log = logging.getLogger(__name__)
+
+_QUEUE_BATCHES = 64
+_READ_TIMEOUT_S = 0.5
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Agent:
+    """`run` blocks until `stop` is set. Raises: AgentError where it cannot start."""
+
+    def __init__(self, config: AgentConfig, source: Source | None = None) -> None:
+        self._config = config
+        self._run_id = secrets.token_hex(8)
+        self._boot_id = _BOOT_ID.read_text().strip()
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._history = RunHistory(config.state_dir / "last-run.json")
+        self._watching_since_ns = 0
+        self._batches: queue.Queue[RawBatch] = queue.Queue(_QUEUE_BATCHES)
+        self._stopping = threading.Event()
+        self._source: Source = source or CoReSource(ring_bytes=config.ring_bytes)
+        self._spool, self._uplink, self._sink = self._far_end()
+        self._identifier = Identifier(boot_id=self._boot_id)
+        self._profiles = config.state_dir / "profiles.json"
+        self._learner = Learner(LearnConfig(slot_s=config.slot_s))
+        self._detector = Detector(load_compiled(rules.runtime_rules()), config.node)
+        self._core = Core(
+            source=self._source,
+            decoder=Decoder(),
+            identifier=self._identifier,
+            learner=self._learner,
+            detector=self._detector,
+            sink=self._sink,
+        )
+        self._newest: Status | None = None
+
+    def _far_end(self) -> tuple[Spool | None, Uplink | None, Sink]:
+        config = self._config
+        if config.collector is None:
+            return None, None, FileSink(JsonLines(config.output))
+        spool = Spool(config.state_dir / "spool", config.spool_bytes)
+        identity = Identity(config.identity, config.node, self._boot_id, version("vedette"), ABI_VERSION)
+        uplink = Uplink(spool, config.collector.target, _credentials(config.collector), identity)
+        return spool, uplink, SpoolSink(spool)
+
+    def status(self) -> Status | None:
+        """The newest status; None before the sensor is attached."""
+        return self._newest
+
+    def run(self, stop: threading.Event, on_ready: Callable[[Status], None] = lambda _: None) -> None:
+        """Watch until `stop` is set; `on_ready` is called once, when the sensor is attached."""
+        stop_metrics = self._serve_metrics()
+        if self._uplink:
+            self._uplink.start()
+        self._learner.load(self._profiles)
+        reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        try:
+            self._source.start()
+            self._watching_since_ns = time.time_ns()
+            # After attaching: a process that starts in between is then seen twice instead of never.
+            self._identifier.seed()
+            reader.start()
+            self._note(LedgerEvent.START)
+            assert self._newest is not None
+            on_ready(self._newest)
+            self._work(stop)
+        finally:
+            self._shut_down(reader)
+            stop_metrics()
+
+    def _serve_metrics(self) -> Callable[[], None]:
+        address = self._config.metrics_address
+        if address is None:
+            return lambda: None
+        try:
+            return metrics.serve(address, self.status)
+        except OSError as error:
+            raise ConfigError(f"metrics address {address[0]}:{address[1]}: {error.strerror}; choose another") from error
+
+    def _read(self) -> None:
+        """The reader thread: from the ring to the queue, which blocks when the core is behind."""
+        while not self._stopping.is_set():
+            batch = self._source.read(_READ_TIMEOUT_S)
+            while batch is not None and not self._stopping.is_set():
+                try:
+                    self._batches.put(batch, timeout=_READ_TIMEOUT_S)
+                    batch = None
+                except queue.Full:
+                    continue
+
+    def _work(self, stop: threading.Event) -> None:
+        """The core's loop: batches as they come, regular work in between."""
+        tick_s = min(1.0, self._config.slot_s / 2)
+        next_tick = time.monotonic() + tick_s
+        next_slot = time.monotonic() + self._config.slot_s
+        next_beat = time.monotonic() + self._config.heartbeat_s
+        while not stop.is_set():
+            self._handle_next(max(0.0, next_tick - time.monotonic()))
+            now = time.monotonic()
+            if now < next_tick:
+                continue
+            next_tick = now + tick_s
+            self._core.tick(time.time_ns())
+            if now >= next_slot:
+                next_slot = max(next_slot + self._config.slot_s, now)
+                self._core.close_slot(time.time_ns())
+            if now >= next_beat:
+                next_beat = now + self._config.heartbeat_s
+                self._note(LedgerEvent.HEARTBEAT)
+                self._save_profiles()
+            else:
+                self._publish(self._ledger(LedgerEvent.HEARTBEAT))
+
+    def _handle_next(self, timeout_s: float) -> None:
+        try:
+            batch = self._batches.get(timeout=timeout_s) if timeout_s else self._batches.get_nowait()
+        except queue.Empty:
+            return
+        self._core.handle(batch)
+
+    def _shut_down(self, reader: threading.Thread) -> None:
+        """From the near end forwards: everything already read reaches the sink."""
+        self._source.stop()
+        self._stopping.set()
+        if reader.ident:
+            reader.join(5)
+        while not self._batches.empty():
+            self._core.handle(self._batches.get_nowait())
+        if self._watching_since_ns:
+            self._core.finish(time.time_ns())
+            self._note(LedgerEvent.STOP)
+            self._save_profiles()
+        if self._uplink:
+            self._uplink.stop()
+        self._sink.close()
+
+    def _note(self, event: LedgerEvent) -> None:
+        """Write a ledger entry, and remember that it was written."""
+        entry = self._ledger(event)
+        self._sink.ledger(entry)
+        self._publish(entry)
+        try:
+            self._history.record(entry.time_ns)
+        except OSError as error:
+            log.error("state directory %s: %s; a gap after this run would look longer", self._config.state_dir, error)
+
+    def _ledger(self, event: LedgerEvent) -> Ledger:
+        return Ledger(
+            time_ns=time.time_ns(),
+            event=event,
+            run_id=self._run_id,
+            watching_since_ns=self._watching_since_ns,
+            previous_entry_ns=self._history.previous_entry_ns,
+            probes=tuple(self._source.probes()),
+            counters=self._source.counters(),
+            container_ids=tuple(c.id for c in self._identifier.containers()),
+            dropped=self._core.dropped(),
+            profiles=tuple(
+                ProfileState(s.workload, s.behaviour, s.state, s.completeness, s.members)
+                for s in self._learner.states()
+            ),
+        )
+
+    def _publish(self, entry: Ledger) -> None:
+        self._newest = Status(
+            agent_id=self._config.identity,
+            node=self._config.node,
+            ledger=entry,
+            detector=self._detector.counters(),
+            spool=self._spool.status() if self._spool else None,
+            uplink=self._uplink.status() if self._uplink else None,
+        )
+        if self._config.status_file is None:
+            return
+        try:
+            write_status(self._config.status_file, self._newest)
+        except OSError as error:
+            log.error("status file %s: %s", self._config.status_file, error)
+
+    def _save_profiles(self) -> None:
+        try:
+            self._learner.save(self._profiles)
+        except OSError as error:
+            log.error("profiles %s: %s; they are kept in memory", self._profiles, error)
+
+
+def _credentials(address: CollectorAddress) -> Credentials | None:
+    if address.certificate is None or address.key is None or address.ca is None:
+        return None
+    return Credentials(address.certificate, address.key, address.ca)

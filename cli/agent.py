@@ -1,0 +1,88 @@
+"""`vedette agent`: watch this machine."""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path)
+
+
+def _address(value: str | None, option: str) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise click.BadParameter(f"{value!r}: write HOST:PORT", param_hint=option)
+    return host, int(port)
+
+
+@click.command()
+@click.option(
+    "--collector", metavar="HOST:PORT|unix:/PATH", help="Where to stream findings. Without it they are printed."
+)
+@click.option("--cert", type=_FILE, help="Agent certificate (PEM); `vedette pki` makes it.")
+@click.option("--key", type=_FILE, help="Its private key.")
+@click.option("--ca", type=_FILE, help="The authority that signed the collector's certificate.")
+@click.option("--output", type=_FILE, help="Without a collector: write findings here instead of standard output.")
+@click.option("--state-dir", type=_FILE, default="/var/lib/vedette", show_default=True, help="Spool and profiles.")
+@click.option("--node", help="Name of this node.  [default: host name]")
+@click.option("--id", "agent_id", default="", help="Name of this agent, as in its certificate.  [default: the node's]")
+@click.option("--slot", "slot_s", type=float, default=60.0, show_default=True, help="Seconds in a learning slot.")
+@click.option(
+    "--heartbeat", "heartbeat_s", type=float, default=30.0, show_default=True, help="Seconds between ledgers."
+)
+@click.option("--spool-mb", type=click.IntRange(1), default=256, show_default=True, help="Cap of the disk spool.")
+@click.option("--status-file", type=_FILE, help="Keep the agent's status here as JSON.")
+@click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
+def command(
+    collector: str | None,
+    cert: Path | None,
+    key: Path | None,
+    ca: Path | None,
+    output: Path | None,
+    state_dir: Path,
+    node: str | None,
+    agent_id: str,
+    slot_s: float,
+    heartbeat_s: float,
+    spool_mb: int,
+    status_file: Path | None,
+    metrics_listen: str | None,
+) -> None:
+    """Watch this machine: learn each workload, recognise attacks, stream findings. Needs root.
+
+    Without --collector, findings are written as JSON lines, so one host can be tried alone.
+    """
+    from agent.config import AgentConfig, CollectorAddress  # noqa: PLC0415
+    from agent.errors import AgentError  # noqa: PLC0415
+    from agent.run import Agent  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="vedette agent: %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        config = AgentConfig(
+            **({"node": node} if node else {}),
+            agent_id=agent_id,
+            state_dir=state_dir,
+            collector=CollectorAddress(collector, cert, key, ca) if collector else None,
+            output=output,
+            slot_s=slot_s,
+            heartbeat_s=heartbeat_s,
+            spool_bytes=spool_mb << 20,
+            status_file=status_file,
+            metrics_address=_address(metrics_listen, "--metrics-listen"),
+        )
+        Agent(config).run(stop, lambda status: _say_ready(len(status.ledger.probes), collector))
+    except AgentError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _say_ready(probes: int, collector: str | None) -> None:
+    where = f"streaming to {collector}" if collector else "printing findings"
+    click.echo(f"vedette agent: ready, {probes} probes, {where}", err=True)
