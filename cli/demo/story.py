@@ -1,0 +1,76 @@
+"""Does what the collector joined tell the story that was played?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cli.demo.controlplane import HUMAN
+
+_SERIOUS = ("medium", "high", "critical")
+_NEEDED = (("anomalies", 1), ("runtime rules", 3), ("audit rules", 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What was raised before the intrusion began."""
+
+    incidents: int
+    findings: int  # of medium severity or higher
+
+    def as_dict(self) -> dict[str, int]:
+        """As the JSON document has it."""
+        return {"incidents": self.incidents, "findings_medium_or_higher": self.findings}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the incident holds, and what the story lacks ("" entries never occur)."""
+
+    incident: Mapping[str, Any] | None
+    counts: Mapping[str, int]
+    missing: tuple[str, ...]
+
+
+def quiet_before(incidents: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]], began_ns: int) -> Quiet:
+    """Count incidents and serious findings whose events happened before `began_ns`."""
+    early = [i for i in incidents if i["first_ns"] < began_ns and not i["superseded_by"]]
+    serious = [f for f in findings if f["time_ns"] < began_ns and f["severity"] in _SERIOUS]
+    return Quiet(len(early), len(serious))
+
+
+def judge(incidents: Sequence[Mapping[str, Any]], quiet: Quiet) -> Verdict:
+    """Hold the largest standing incident against the story."""
+    standing = [i for i in incidents if not i["superseded_by"]]
+    main = max(standing, key=lambda i: len(i["findings"]), default=None)
+    counts = _counts(main) if main else {}
+    missing = [
+        f"{n} or more {what} in the incident (it has {counts.get(what, 0)})"
+        for what, n in _NEEDED
+        if counts.get(what, 0) < n
+    ]
+    if main is None or not _names_the_human(main):
+        missing.append(f"{HUMAN}, joined to what the exec started")
+    if quiet.incidents or quiet.findings:
+        missing.append(f"silence before the intrusion ({quiet.incidents} incidents, {quiet.findings} findings)")
+    return Verdict(main, counts, tuple(missing))
+
+
+def _counts(incident: Mapping[str, Any]) -> dict[str, int]:
+    def distinct(kind: str, source: str) -> int:
+        return len({f["rule"] for f in incident["findings"] if f["kind"] == kind and f["source"].startswith(source)})
+
+    anomalies = sum(f["kind"] == "anomaly" for f in incident["findings"])
+    return {
+        "anomalies": anomalies,
+        "runtime rules": distinct("rule", "runtime"),
+        "audit rules": distinct("rule", "kubernetes"),
+    }
+
+
+def _names_the_human(incident: Mapping[str, Any]) -> bool:
+    """The person is among the actors, and a join ties a record of theirs to something the kernel saw."""
+    theirs = {f["id"] for f in incident["findings"] if any(e["id"] == HUMAN for e in f["entities"])}
+    runtime = {f["id"] for f in incident["findings"] if f["source"] == "runtime"}
+    ends = [{j["from"], j["to"]} for j in incident["joins"]]
+    tied = any(pair & theirs and pair & runtime for pair in ends)
+    return tied and any(a["id"] == HUMAN for a in incident["actors"])
