@@ -1,1 +1,1 @@
-""""""
+"""Who did it: cgroup → container → workload, and the process tree."""

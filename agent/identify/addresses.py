@@ -1,0 +1,56 @@
+"""A container's own IP addresses, from /proc/PID/net of one of its processes.
+
+Formats: net/ipv4/fib_trie.c (fib_trie_seq_show), net/ipv6/addrconf.c (if6_seq_show).
+"""
+
+import os
+import re
+from ipaddress import IPv6Address
+
+from agent.identify.files import read_proc
+
+_LIMIT = 256 << 10
+_MOST = 16
+_LOCAL = re.compile(rb"\|-- (\d{1,3}(?:\.\d{1,3}){3})\n\s+/32 host LOCAL")
+_SCOPE_GLOBAL = b"00"
+
+
+def net_namespace(proc: str, pid: int) -> int:
+    """The inode number of a process's network namespace, 0 when it cannot be read."""
+    return namespace(proc, pid, "net")
+
+
+def namespace(proc: str, pid: int, kind: str) -> int:
+    """The inode number of one of a process's namespaces, 0 when it cannot be read."""
+    try:
+        return os.stat(f"{proc}/{pid}/ns/{kind}").st_ino  # noqa: PTH116  (Path costs as much as the call)
+    except OSError:
+        return 0
+
+
+def addresses_of(proc: str, pid: int) -> tuple[str, ...]:
+    """IPv4 then IPv6 addresses others can reach this process's network namespace at; () when there are none yet.
+
+    Loopback and link-local addresses are left out. At most 16.
+    """
+    v4 = [address.decode() for address in _LOCAL.findall(_read(f"{proc}/{pid}/net/fib_trie"))]
+    found = [a for a in dict.fromkeys(v4) if not a.startswith(("127.", "169.254."))]
+    for line in _read(f"{proc}/{pid}/net/if_inet6").splitlines():
+        fields = line.split()
+        if len(fields) >= 4 and fields[3] == _SCOPE_GLOBAL and (address := _ipv6(fields[0])):
+            found.append(address)
+    return tuple(found[:_MOST])
+
+
+def _ipv6(digits: bytes) -> str:
+    try:
+        return str(IPv6Address(bytes.fromhex(digits.decode("ascii"))))
+    except ValueError:
+        return ""
+
+
+def _read(path: str) -> bytes:
+    try:
+        return read_proc(path, _LIMIT)
+    except OSError:
+        return b""
