@@ -1,0 +1,289 @@
+"""Behaviours as templates: what varies by accident collapses, what matters stays.
+
+Collapsed: numbers, hashes, UUIDs, dates, mktemp names, process ids. Kept: programs, options, the words of a
+script, whatever lies below a directory where a single file name makes the difference (/etc, program
+directories, cron, ssh). Two behaviours with the same template are the same member of a profile.
+
+Every input is hostile: the work is bounded, and a template that had to be cut carries a digest of what was cut, so
+that different behaviours do not collapse by being long.
+"""
+
+import re
+from hashlib import blake2s
+from ipaddress import IPv4Address, IPv6Address
+
+MAX_TEMPLATE = 320
+_MAX_INPUT = 4096
+_MAX_TOKENS = 24
+_KEPT_WORDS = 2  # positional words of a command that say what it does ("pip install", "systemctl stop")
+
+# Programs that are many: the name they were called by is the program.
+_MULTICALL = frozenset({"busybox", "toybox", "coreutils"})
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh"})
+_CODE_OPTIONS = {"python": "-c", "perl": "-e", "ruby": "-e", "node": "-e", "php": "-r", "lua": "-e", "awk": ""}
+_INTERPRETER = re.compile(r"^(python|perl|ruby|node|php|lua|awk)[0-9.]*$")
+
+_VOLATILE = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/var/run/", "/proc/")  # noqa: S108 - names, not used
+_EXACT = (
+    "/etc/", "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/",
+    "/usr/libexec/", "/opt/bin/", "/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/boot/",
+    "/var/spool/cron/", "/root/.ssh/", "/var/run/secrets/", "/run/secrets/", "/dev/tcp/", "/dev/udp/",
+)  # fmt: skip
+
+_VARIABLE = re.compile(
+    r"(?P<uuid>[0-9a-fA-F]{8}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{12})"
+    r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?!\d))"
+    r"|(?P<hex>(?<![0-9a-zA-Z])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
+    r"|(?P<n>\d{3,})"
+)
+_PROC = re.compile(r"^/proc/(\d+|self|thread-self)(?:(/task)/\d+)?(?:(/(?:fd|fdinfo|map_files))/[^/]+)?")
+_PTS = re.compile(r"^(/dev/(?:pts/|tty))\d+$")
+_RANDOM = re.compile(r"(?P<before>^tmp|^sess_|^sed|^|[._-])(?P<random>[A-Za-z0-9_]{6,12})(?=$|\.[a-z]{1,5}$)")
+_PLAIN_WORD = re.compile(r"^[a-z][a-z_-]{0,31}$")
+_OPTION = re.compile(r"^(--?[A-Za-z][A-Za-z0-9_-]{0,39})(=.*)?$", re.DOTALL)
+_SECRET_OPTION = re.compile(r"^(-p|--?[\w-]*(?:pass|pwd|secret|token|key|auth|cred)[\w-]*)$", re.IGNORECASE)
+_NOT_A_WORD = "*-</"  # first characters of templates that are not plain words
+_URL = re.compile(r"^([a-z][a-z0-9+.-]{1,15})://(?:[^@/\s]*@)?([^/\s?#]{1,255})")
+
+
+def bounded(text: str) -> str:
+    """`text`, or its beginning and a digest of all of it where it is longer than a template may be."""
+    if len(text) <= MAX_TEMPLATE:
+        return text
+    return f"{text[: MAX_TEMPLATE - 12]}…{_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return blake2s(text.encode("utf-8", "replace"), digest_size=5).hexdigest()
+
+
+def path_template(path: str) -> str:
+    """A path with its accidental parts collapsed: /var/tmp/job-20261121/tmp.Xk29aLq → /var/tmp/job-<date>/tmp.<tmp>."""
+    path = path[:_MAX_INPUT]
+    if path.startswith("/proc/"):
+        path = _PROC.sub(_proc_template, path, count=1)
+    elif path.startswith("/dev/"):
+        path = _PTS.sub(r"\1<n>", path)
+    if path.startswith(_EXACT):
+        return bounded(path)
+    return bounded("/".join([_component(part) for part in path.split("/")]))
+
+
+def _proc_template(match: re.Match[str]) -> str:
+    who = "<pid>" if match[1].isdigit() else match[1]
+    return f"/proc/{who}{match[2] + '/<tid>' if match[2] else ''}{match[3] + '/<n>' if match[3] else ''}"
+
+
+def _component(part: str) -> str:
+    if len(part) < 3 or part.startswith("<"):
+        return part
+    found = _RANDOM.search(part)
+    if found and _looks_random(found["random"], bool(found["before"].strip("._-"))):
+        return f"{part[: found.start('random')]}<tmp>{part[found.end('random') :]}"
+    return _VARIABLE.sub(_placeholder, part)
+
+
+def _looks_random(word: str, after_tmp: bool) -> bool:
+    """Whether a word is more likely drawn by mktemp than written by a person."""
+    if word.isdigit():
+        return False
+    digits = sum(c.isdigit() for c in word)
+    uppers = sum(c.isupper() for c in word[1:])
+    lowers = sum(c.islower() for c in word)
+    mixed = (digits > 0) + (uppers > 0 and lowers > 0)
+    return (after_tmp and (mixed > 0 or len(word) == 8)) or mixed == 2 or (uppers >= 2 and lowers >= 2)
+
+
+def _placeholder(match: re.Match[str]) -> str:
+    return f"<{match.lastgroup}>"
+
+
+def program(path: str, argv0: str = "") -> str:
+    """The name of a program in a profile: its path; for multi-call binaries with the applet, /bin/busybox:wget.
+
+    Paths stay exact except below directories where programs have no lasting name (/tmp, /dev/shm, memfd).
+    """
+    base = path[path.rfind("/") + 1 :]
+    if base in _MULTICALL:
+        applet = argv0[argv0.rfind("/") + 1 :].lstrip("-")
+        return bounded(f"{path}:{applet}") if applet and applet != base else path
+    if path.startswith(("memfd:", "/memfd:")):
+        return "memfd:*"
+    return path_template(path) if path.startswith(_VOLATILE) else bounded(path)
+
+
+def basename(name: str) -> str:
+    """The bare name of what `program` gave: /bin/busybox:wget → wget."""
+    tail = name[name.rfind("/") + 1 :]
+    head, _, applet = tail.partition(":")
+    return applet if applet and head in _MULTICALL else tail
+
+
+def argument_shape(name: str, argv: tuple[str, ...]) -> str:
+    """What a command line does, without what it does it to: options stay, values become templates.
+
+    `name` is what `program` gave. Shell scripts (`sh -c …`) keep the words of every command in them;
+    other inline code is kept as a digest.
+    """
+    bare, arguments = basename(name), argv[1:]
+    if bare in _MULTICALL and arguments:
+        bare, arguments = arguments[0], arguments[1:]
+        return bounded(f"{bare} {_shape(bare, arguments)}".rstrip())
+    return bounded(_shape(bare, arguments))
+
+
+def _shape(bare: str, arguments: tuple[str, ...]) -> str:
+    if bare in SHELLS:
+        return _shell_shape(arguments)
+    interpreter = _INTERPRETER.match(bare)
+    if interpreter:
+        return _interpreter_shape(arguments, _CODE_OPTIONS[interpreter[1]])
+    return " ".join(_tokens(arguments))
+
+
+def _shell_shape(arguments: tuple[str, ...]) -> str:
+    for index, argument in enumerate(arguments[:8]):
+        if (
+            argument.startswith("-")
+            and not argument.startswith("--")
+            and "c" in argument
+            and index + 1 < len(arguments)
+        ):
+            return f"{' '.join(arguments[: index + 1])} {script_form(arguments[index + 1])}"
+        if not argument.startswith("-"):
+            break
+    return _interpreter_shape(arguments, "")
+
+
+def _interpreter_shape(arguments: tuple[str, ...], code_option: str) -> str:
+    """Options, then the script file or module in full: it is the program."""
+    out: list[str] = []
+    for index, argument in enumerate(arguments[:_MAX_TOKENS]):
+        following = arguments[index + 1] if index + 1 < len(arguments) else ""
+        if code_option and argument == code_option:
+            return " ".join([*out, argument, f"<code:{_digest(_normal_code(following))}>"])
+        if argument == "-m":
+            return " ".join([*out, argument, following, *_tokens(arguments[index + 2 :])])
+        if not argument.startswith("-"):
+            return " ".join([*out, path_template(argument), *_tokens(arguments[index + 1 :])])
+        out.append(_OPTION.sub(r"\1", argument)[:40])
+    return " ".join(out)
+
+
+def _normal_code(code: str) -> str:
+    return _VARIABLE.sub(_placeholder, " ".join(code.split()))
+
+
+def _tokens(arguments: tuple[str, ...] | list[str]) -> list[str]:
+    out: list[str] = []
+    words = 0
+    for argument in arguments[:_MAX_TOKENS]:
+        kept = words < _KEPT_WORDS and not (out and _SECRET_OPTION.match(out[-1]))
+        words += _append(out, _token(argument[:_MAX_INPUT], kept))
+    if len(arguments) > _MAX_TOKENS:
+        out.append("…")
+    return out
+
+
+def _append(out: list[str], template: str) -> bool:
+    """Add a template, runs of "*" as one; whether it was a plain word."""
+    if template[:1] != "*" or out[-1:] != ["*"]:
+        out.append(template)
+    return template[:1] not in _NOT_A_WORD
+
+
+def _token(argument: str, keep_word: bool) -> str:
+    option = _OPTION.match(argument)
+    if option:
+        return f"{option[1]}=*" if option[2] else option[1]
+    url = _URL.match(argument)
+    if url:
+        return f"{url[1]}://{url[2]}/*"
+    if argument.startswith(("/", "./", "../", "~/")):
+        return _path_argument(argument)
+    if argument.isdigit():
+        return "<n>"
+    return argument if keep_word and _PLAIN_WORD.match(argument) else "*"
+
+
+def _path_argument(path: str) -> str:
+    """Exact where names matter, else the directory: which file a tool works on is accident, where is not."""
+    if path.startswith((*_EXACT, "/proc/", "/dev/")):
+        return path_template(path)
+    directory, _, _ = path.rpartition("/")
+    return f"{path_template(directory)}/*"
+
+
+_SCRIPT_WORD = re.compile(
+    r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\$\(|`|&&|\|\||\|&|;;|[;|&\n(){}]|[0-9]*>>?&?|[0-9]*<>|[0-9]*<<?<?&?|(?:[^\s;|&(){}<>'\"`\\$]|\\.|\$(?!\())+",
+    re.DOTALL,
+)
+_COMMAND_STARTS = frozenset({";", "|", "||", "&&", "&", "|&", ";;", "\n", "(", "{", "$(", "`"})
+_KEYWORDS = frozenset(
+    {"if", "then", "else", "elif", "do", "while", "until", "!", "time", "exec", "nohup", "sudo", "env"}
+)
+_ASSIGNMENT = re.compile(r"^[A-Za-z_]\w{0,63}=")
+
+
+def script_form(script: str) -> str:
+    """Normal form of a shell script: operators, the program words and each command's arguments as templates.
+
+    >>> script_form("cd /srv/app && ./run --id 4711 > /tmp/out.812931")
+    'cd /srv/* && ./run --id <n> > /tmp/out.<n>'
+    """
+    text = script[:_MAX_INPUT]
+    out: list[str] = []
+    expects, words = "command", 0
+    for word in _SCRIPT_WORD.findall(text):
+        if word in _COMMAND_STARTS or word in "){}":
+            expects, words, token = "command", 0, ";" if word == "\n" else word
+        elif word.endswith(("<", ">", "<&", ">&")):
+            expects = "target"
+            out.append(word)
+            continue
+        elif expects == "target":
+            token, expects = path_template(_unquote(word)), "argument"
+        elif expects == "command":
+            expects, token = _command_word(_unquote(word))
+        else:
+            kept = words < _KEPT_WORDS and not (out and _SECRET_OPTION.match(out[-1]))
+            token = _token(_unquote(word), kept)
+            words += token[:1] not in _NOT_A_WORD
+        _append(out, token)
+        if len(out) >= 4 * _MAX_TOKENS:
+            break
+    form = " ".join(out)
+    return bounded(form) if len(script) <= _MAX_INPUT else f"{form[: MAX_TEMPLATE // 2]} …{_digest(script)}"
+
+
+def _command_word(word: str) -> tuple[str, str]:
+    """A word where a command is expected: what is expected next, and the word's template."""
+    if word in _KEYWORDS:
+        return "command", word
+    if _ASSIGNMENT.match(word):
+        return "command", f"{word.partition('=')[0]}=*"
+    return "argument", path_template(word)
+
+
+def _unquote(word: str) -> str:
+    if len(word) >= 2 and word[0] == word[-1] and word[0] in "'\"":
+        return word[1:-1]
+    return word.replace("\\", "")
+
+
+def exec_member(parent: str, name: str, argv: tuple[str, ...]) -> str:
+    """Member of the class exec: who started what, how. `parent` and `name` as `program` gives them, or a marker."""
+    shape = argument_shape(name, argv)
+    return bounded(f"{parent} → {name} {shape}" if shape else f"{parent} → {name}")
+
+
+def write_member(name: str, path: str) -> str:
+    """Member of the class write: which program wrote where."""
+    return bounded(f"{name} → {path_template(path)}")
+
+
+def egress_member(name: str, protocol: int, peer: IPv4Address | IPv6Address, port: int) -> str:
+    """Member of the class egress: which program connects where. Local ports never appear."""
+    kind = {6: "tcp", 17: "udp"}.get(protocol, f"ip{protocol}")
+    host = f"[{peer}]" if isinstance(peer, IPv6Address) else str(peer)
+    return bounded(f"{name} → {kind} {host}:{port}")
