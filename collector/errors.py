@@ -10,7 +10,11 @@ class ConfigError(CollectorError):
 
 
 class MessageError(CollectorError):
-    """A message from the network is not what the contract says."""
+    """A message from the network is not what the contract says; `cause` is the word it is counted under."""
+
+    def __init__(self, message: str, cause: str = "malformed") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class StreamError(CollectorError):

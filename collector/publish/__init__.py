@@ -1,1 +1,1 @@
-""""""
+"""The readers' side of the collector: the event stream and the incidents."""

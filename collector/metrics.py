@@ -1,0 +1,77 @@
+"""Every metric of the collector, in one table; nothing else makes one."""
+
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metric(NamedTuple):
+    """One row: name, type, labels, help."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+METRICS = (
+    Metric("vedette_collector_agents_connected", "gauge", (), "Agents connected now."),
+    Metric("vedette_collector_connections_total", "counter", ("result",), "Agent connections by how they ended."),
+    Metric("vedette_collector_records_total", "counter", ("kind",), "Records committed: finding, ledger, bad_payload."),
+    Metric("vedette_collector_records_duplicate_total", "counter", (), "Records received again and dropped."),
+    Metric(
+        "vedette_collector_records_missed_total", "counter", (), "Records an agent no longer had when it connected."
+    ),
+    Metric("vedette_collector_messages_bad_total", "counter", ("cause",), "Messages refused, by cause."),
+    Metric("vedette_collector_stream_breaks_total", "counter", (), "Streams that broke their sequence or hash chain."),
+    Metric("vedette_collector_findings_total", "counter", ("source", "result"), "Findings: new, repeated, duplicate."),
+    Metric("vedette_collector_incident_changes_total", "counter", (), "Incidents opened or changed."),
+    Metric("vedette_collector_correlator_errors_total", "counter", (), "Findings stored without correlation."),
+    Metric("vedette_collector_commit_seconds", "histogram", (), "Time of one commit."),
+    Metric("vedette_collector_commit_retries_total", "counter", (), "Commits tried again: disk full, database locked."),
+    Metric("vedette_collector_subscribers", "gauge", (), "Readers following the event stream now."),
+    Metric("vedette_collector_events_sent_total", "counter", (), "Events sent to readers."),
+    Metric("vedette_collector_newest_cursor", "gauge", (), "Position of the newest event."),
+    Metric("vedette_collector_audit_restarts_total", "counter", ("source",), "Audit sources restarted after an error."),
+    Metric("vedette_collector_trimmed_total", "counter", ("table",), "Rows removed by retention."),
+)
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """The table's metrics in a registry of their own. Raises: KeyError for a name that is not in the table."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._counters = {m.name: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _of("counter")}
+        self._gauges = {m.name: Gauge(m.name, m.help, m.labels, registry=self.registry) for m in _of("gauge")}
+        self._histograms = {
+            m.name: Histogram(m.name, m.help, m.labels, registry=self.registry, buckets=_BUCKETS)
+            for m in _of("histogram")
+        }
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        """Add to a counter; the name is given without "vedette_collector_" and "_total"."""
+        counter = self._counters[f"vedette_collector_{name}_total"]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def set(self, name: str, value: float) -> None:
+        """Set a gauge."""
+        self._gauges[f"vedette_collector_{name}"].set(value)
+
+    def add(self, name: str, amount: int) -> None:
+        """Move a gauge."""
+        self._gauges[f"vedette_collector_{name}"].inc(amount)
+
+    def observe(self, name: str, value: float) -> None:
+        """Add to a histogram."""
+        self._histograms[f"vedette_collector_{name}"].observe(value)
+
+    def value(self, name: str, **labels: str) -> float:
+        """The present value of a sample by its full name; 0 where there is none yet."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+def _of(kind: str) -> tuple[Metric, ...]:
+    return tuple(metric for metric in METRICS if metric.type == kind)

@@ -1,0 +1,91 @@
+"""The tables. Times are Unix nanoseconds; bodies are JSON (see codec)."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
+
+metadata = MetaData()
+
+# SQLite counts up by itself only for a column that is exactly INTEGER PRIMARY KEY.
+_CURSOR = BigInteger().with_variant(Integer, "sqlite")
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("agent_id", String(253), primary_key=True),
+    Column("stream_id", String(64), primary_key=True),
+    Column("committed_seq", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+    Column("missed", BigInteger, nullable=False),  # records the agent had no more when it came
+    Column("node", String, nullable=False),
+    Column("boot_id", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("updated_ns", BigInteger, nullable=False),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("agent_id", String(253), primary_key=True),
+    Column("stream_id", String(64), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", String(16), nullable=False),  # finding, ledger, bad_payload
+    Column("finding_id", String),
+    Column("received_ns", BigInteger, nullable=False, index=True),
+)
+
+ledgers = Table(
+    "ledgers",
+    metadata,
+    Column("agent_id", String(253), primary_key=True),
+    Column("stream_id", String(64), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("time_ns", BigInteger, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("agent_id", String(253), primary_key=True),
+    Column("stream_id", String(64), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("received_ns", BigInteger, nullable=False, index=True),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("last_ns", BigInteger, nullable=False, index=True),
+    Column("severity", Integer, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("first_ns", BigInteger, nullable=False),
+    Column("last_ns", BigInteger, nullable=False, index=True),
+    Column("superseded_by", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # all but the findings themselves
+)
+
+# The output log, compacted: of an incident only the newest change is here. An entry names what it is about and
+# readers get its present state.
+events = Table(
+    "events",
+    metadata,
+    Column("cursor", _CURSOR, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),  # finding, incident
+    Column("subject", String, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Index("events_subject", "kind", "subject"),
+    sqlite_autoincrement=True,
+)
