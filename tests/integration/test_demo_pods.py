@@ -56,7 +56,7 @@ def test_the_shop_works_and_a_shell_sees_its_own_token(work: Path) -> None:
     with ExitStack() as stack:
         engine, kubelet = _start(work, stack)
         backend = _run(work, kubelet, "backend", {})
-        web = _run(work, kubelet, "web", {"BACKEND_SERVICE_HOST": backend.address, "BACKEND_SERVICE_PORT": "8080"})
+        web = _run(work, kubelet, "web", {"BACKENDS": backend.address})
         wait_until("the shop answers", lambda: "left" in traffic.visit(web.address, 3), 10)
         with Terminal(engine, web.container_id) as shell:
             assert web.pod.token is not None

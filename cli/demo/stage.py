@@ -1,0 +1,165 @@
+"""The demo's stage: work directory, network, containerd and the shop's pods, set up and taken down as one."""
+
+import fcntl
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from cli.demo import image, network, pods, runtime, sweep, traffic
+from cli.demo.controlplane import node
+from cli.demo.errors import DemoError
+from cli.demo.network import Network
+from cli.demo.pods import Kubelet, RunningPod
+from cli.demo.process import Processes, wait_until
+from cli.demo.progress import Progress
+from cli.demo.runtime import Runtime
+
+REPLICAS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What pods run on."""
+
+    network: Network
+    runtime: Runtime
+    kubelet: Kubelet
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The workload: every web pod asks every backend."""
+
+    web: tuple[RunningPod, ...]
+    backend: tuple[RunningPod, ...]
+
+    @property
+    def pods(self) -> tuple[RunningPod, ...]:
+        """All of them."""
+        return (*self.web, *self.backend)
+
+
+def check_machine() -> None:
+    """Raises: DemoError unless containers can be run here, with everything that is missing."""
+    if os.geteuid() != 0:
+        raise DemoError("the demo loads BPF programs and runs containers: run it as root (`sudo make demo`)")
+    lacks = runtime.missing()
+    if lacks:
+        raise DemoError("containers cannot run on this machine; missing: " + "; ".join(lacks))
+
+
+@contextmanager
+def work_directory(path: Path) -> Iterator[Path]:
+    """The directory, for this process alone, with leftovers of earlier runs removed before and its own after.
+
+    Raises: DemoError if another demo runs in it, or it is somebody else's.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = path.resolve()
+    _check_ours(path)
+    with (path / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise DemoError(f"another demo runs in {path}: wait for it, or give --work-dir another directory") from e
+        _clear(path)
+        (path / "logs").mkdir()
+        try:
+            with _signals_as_interrupts():
+                yield path
+        finally:
+            with _ignoring_interrupts():
+                sweep.sweep(path)
+
+
+@contextmanager
+def machine(work: Path, processes: Processes) -> Iterator[Machine]:
+    """Network and containerd with the shop's image. Raises: DemoError."""
+    net = network.create()
+    cni = work / "cni" / "conf"
+    network.write_cni(cni, net, work / "cni" / "state")
+    image.write_archive(work / "image.tar")
+    with runtime.running(work, cni, processes) as engine:
+        engine.import_image(work / "image.tar")
+        kubelet = Kubelet(engine.channel, work / "pods", work / "logs" / "pods")
+        try:
+            yield Machine(net, engine, kubelet)
+        finally:
+            with _ignoring_interrupts():
+                kubelet.remove_all()
+
+
+def open_shop(work: Path, kubelet: Kubelet, progress: Progress) -> Shop:
+    """Start the pods and wait until each web pod serves. Raises: DemoError."""
+    backend = _replicas(work, kubelet, "backend", {}, progress)
+    addresses = " ".join(pod.address for pod in backend)
+    web = _replicas(work, kubelet, "web", {"BACKENDS": addresses}, progress)
+    for pod in web:
+        wait_until(f"pod {pod.pod.name} listens", partial(traffic.listens, pod.address), 10)
+    traffic.check(web[0].address)
+    return Shop(web, backend)
+
+
+def _replicas(
+    work: Path, kubelet: Kubelet, app: str, environment: dict[str, str], progress: Progress
+) -> tuple[RunningPod, ...]:
+    running: list[RunningPod] = []
+    template = pods.template_hash()
+    for _ in range(REPLICAS):
+        pod = pods.describe(app, template, node(), environment)
+        progress.update(pod.name)
+        sweep.record_pod(work, pod.uid)
+        running.append(kubelet.run(pod))
+    return tuple(running)
+
+
+def _check_ours(path: Path) -> None:
+    """The demo empties its directory: it must be one it made."""
+    mark = path / ".vedette-demo"
+    if not mark.exists():
+        if any(path.iterdir()):
+            raise DemoError(f"{path} is not empty and not made by the demo: give --work-dir a new directory")
+        mark.touch()
+
+
+def _clear(path: Path) -> None:
+    sweep.sweep(path)
+    for entry in path.iterdir():
+        if entry.name in ("lock", ".vedette-demo"):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that everything is taken down."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """A second Ctrl-C must not leave half of it standing."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
