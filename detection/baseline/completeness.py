@@ -17,7 +17,7 @@ from math import exp, expm1, lgamma, log, log1p
 FIRST_WINDOW = 8  # the windows of the bound start after 0, 8, 16, 32, … units
 MAX_WINDOWS = 40
 _MAX_SUCCESSES = 64  # windows with more novelty than this cannot give a useful bound
-_BISECTIONS = 40
+_BISECTIONS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,8 @@ def unseen_upper(data: Incidence, confidence: float = 0.95) -> float:
         trials = data.units - _window_start(index)
         if trials <= since or since > _MAX_SUCCESSES:
             continue
-        weight = (index + 1) * (index + 2) * (since + 1) * (since + 2)
-        bound = min(bound, binomial_upper(since, trials, (1.0 - confidence) / weight))
+        error = (1.0 - confidence) / ((index + 1) * (index + 2) * (since + 1) * (since + 2))
+        # The bound without any success is cheap and never above the one with some: most windows end here.
+        if binomial_upper(0, trials, error) < bound and since / trials < bound:
+            bound = min(bound, binomial_upper(since, trials, error))
     return bound

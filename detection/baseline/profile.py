@@ -97,7 +97,7 @@ class ClassProfile:
         unit.add(member)
 
     def learn(self, name: str, instance: str, now_ns: int) -> Member | None:
-        """Take a new member; None (and counted) when there is no room or it was condemned."""
+        """Take a new member, or one out of quarantine; None (and counted) when there is no room or it was condemned."""
         if name in self.condemned:
             self.condemned[name] += 1
             return None
@@ -105,7 +105,9 @@ class ClassProfile:
             self.overflow += 1
             self._forget_bound()
             return None
-        member = self.members[name] = Member(name, now_ns, now_ns)
+        member = self.quarantine.pop(name, None) or Member(name, now_ns, now_ns)
+        member.known = True
+        self.members[name] = member
         self.see(member, instance, now_ns)
         return member
 

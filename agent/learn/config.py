@@ -1,0 +1,24 @@
+"""What the learn stage may be told."""
+
+from dataclasses import dataclass, field
+
+from detection.baseline.profile import ProfileConfig
+from detection.baseline.score import ScoreConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LearnConfig:
+    """Options of the learner. Bounds are per agent unless they say otherwise.
+
+    `host_members` replaces `profile.max_members` for the host's own workload, which does far more different
+    things than a container. `cache` (exec edges recognised without making templates) is per profile.
+    """
+
+    slot_s: float = 60.0
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    host_members: int = 20_000
+    max_profiles: int = 2000
+    max_links: int = 65_536
+    max_condemned_processes: int = 4096
+    cache: int = 4096

@@ -1,0 +1,78 @@
+"""Which profile member a behaviour in the kernel's novelty filter belongs to.
+
+The kernel reports a behaviour once and then only counts it. To know that it happened again, the learner keeps, for
+each key of the filter, the member the first event was learned as.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from struct import Struct
+
+from agent.events import Connection, Event, EventType, FileFlag, Open
+from agent.source.port import BehaviourKey
+from detection.baseline.profile import Member
+
+_OBJECT_SIZE = 24
+_FILE = Struct("<QIIB7x")  # struct ev_file_id, then whether the open writes
+_PEER = Struct("<16sHHHxx")  # address, port, family, protocol
+_AF_INET, _AF_INET6 = 2, 10
+
+
+def novelty_key(event: Event) -> BehaviourKey | None:
+    """The key under which the kernel's filter holds this event's behaviour (bpf: ev_novelty_key); None without one.
+
+    The object of an open is the file's identity and the access, that of a connection the peer, the
+    port of the side that serves, the family and the protocol.
+    """
+    if isinstance(event, Open):
+        writes = bool(event.file_flags & (FileFlag.WRITE | FileFlag.CREATED))
+        return BehaviourKey(event.head.task.cgroup_id, EventType.OPEN, event.exe, _FILE.pack(*event.file, writes))
+    if isinstance(event, Connection):
+        family = _AF_INET if event.peer.version == 4 else _AF_INET6
+        port = event.local_port if event.head.type == EventType.ACCEPT else event.peer_port
+        peer = _PEER.pack(event.peer.packed, port, family, event.protocol)
+        return BehaviourKey(event.head.task.cgroup_id, event.head.type, event.exe, peer)
+    return None
+
+
+@dataclass(slots=True)
+class Link:
+    """Where a key leads: a member of the class `kind` of the profile `profile`, and the count at the last reading."""
+
+    profile: tuple[str, str]
+    kind: str
+    member: Member
+    instance: str
+    count: int
+
+
+class Links:
+    """A bounded map of keys to links; when it is full the oldest goes, counted in `evicted`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._links: dict[BehaviourKey, Link] = {}
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def put(self, key: BehaviourKey, link: Link) -> None:
+        """Remember where the key leads. An event under a known key (re-armed, say) starts counting anew."""
+        if key not in self._links and len(self._links) >= self._limit:
+            self._links.pop(next(iter(self._links)))
+            self.evicted += 1
+        self._links[key] = link
+
+    def grown(self, behaviours: Iterable[tuple[BehaviourKey, int]]) -> Iterator[tuple[Link, int]]:
+        """Links whose count grew since the last reading, and by how much. Keys that lead nowhere are skipped.
+
+        A count that shrank was reset (the key was forgotten and is new): all of it is growth.
+        """
+        for key, count in behaviours:
+            link = self._links.get(key)
+            if link is None or link.count == count:
+                continue
+            growth = count - link.count if count > link.count else count
+            link.count = count
+            yield link, growth
