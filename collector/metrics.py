@@ -1,12 +1,15 @@
 """Every metric of the collector, in one table; nothing else makes one."""
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 
 class Metric(NamedTuple):
-    """One row: name, type, labels, help."""
+    """One row: name, type (mirror: a counter kept elsewhere), labels, help."""
 
     name: str
     type: str
@@ -32,6 +35,12 @@ METRICS = (
     Metric("vedette_collector_subscribers", "gauge", (), "Readers following the event stream now."),
     Metric("vedette_collector_events_sent_total", "counter", (), "Events sent to readers."),
     Metric("vedette_collector_newest_cursor", "gauge", (), "Position of the newest event."),
+    Metric(
+        "vedette_collector_audit_total",
+        "mirror",
+        ("source", "cause"),
+        "What audit sources took in, by what became of it.",
+    ),
     Metric("vedette_collector_audit_restarts_total", "counter", ("source",), "Audit sources restarted after an error."),
     Metric("vedette_collector_trimmed_total", "counter", ("table",), "Rows removed by retention."),
 )
@@ -68,9 +77,29 @@ class Metrics:
         """Add to a histogram."""
         self._histograms[f"vedette_collector_{name}"].observe(value)
 
+    def mirror(self, name: str, read: Callable[[], Mapping[tuple[str, ...], int]]) -> None:
+        """Show counters somebody else keeps: label values → count, read at every scrape."""
+        row = next(m for m in _of("mirror") if m.name == f"vedette_collector_{name}_total")
+        self.registry.register(_Mirror(row, read))
+
     def value(self, name: str, **labels: str) -> float:
         """The present value of a sample by its full name; 0 where there is none yet."""
         return self.registry.get_sample_value(name, labels) or 0.0
+
+
+class _Mirror(Collector):
+    """A metric whose values are kept elsewhere."""
+
+    def __init__(self, metric: Metric, read: Callable[[], Mapping[tuple[str, ...], int]]) -> None:
+        self._metric = metric
+        self._read = read
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """The values at this moment."""
+        family = CounterMetricFamily(self._metric.name, self._metric.help, labels=self._metric.labels)
+        for labels, count in self._read().items():
+            family.add_metric(labels, count)
+        return [family]
 
 
 def _of(kind: str) -> tuple[Metric, ...]:
