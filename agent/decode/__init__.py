@@ -1,1 +1,1 @@
-""""""
+"""Ring bytes to events; `Decoder` is the door."""

@@ -1,1 +1,1 @@
-"""The agent's eyes."""
+"""The sensors, and the port they fill. Only this package touches libbpf."""

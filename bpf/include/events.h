@@ -99,7 +99,8 @@ struct ev_fork {
 
 /* Tail: path, argv, cwd, filename.
  * path and cwd (and ev_open.path) are components from the leaf to the root, each followed by NUL:
- * "sh\0bin\0" is /bin/sh. argv is the arguments, each followed by NUL. filename is the string
+ * "sh\0bin\0" is /bin/sh, the root itself is empty, and a path cut to its bound ends in an empty
+ * component. argv is the arguments, each followed by NUL. filename is the string
  * the caller gave to execve (a script's own name when FILE_F_SCRIPT is set).
  */
 struct ev_exec {

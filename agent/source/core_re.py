@@ -1,0 +1,171 @@
+"""The CO-RE sensor: programs compiled at build time, fitted to the running kernel by libbpf."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.errors import SourceError
+from agent.events import RawBatch
+from agent.source.libbpf import LIBRARY, LibBpf, TracepointTypes
+from agent.source.maps import Counters, Novelty, configure
+from agent.source.port import BehaviourKey, ProbeState
+from agent.source.programs import PROGRAMS, Program
+from agent.source.ring import Ring
+
+_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+_OBJECT = "vedette.bpf.o"
+
+
+class CoReSource:
+    """A `Source`. Sizes are fixed at start: ring_bytes a power of two of at least a page, filter_entries the
+    behaviours the novelty filter can hold. agent_pid is not watched. cgroup_v1 None asks the machine.
+    """
+
+    def __init__(
+        self,
+        *,
+        ring_bytes: int = 8 << 20,
+        filter_entries: int = 65536,
+        agent_pid: int | None = None,
+        cgroup_v1: bool | None = None,
+        pause_us: int = 1000,
+        directory: Path = LIBRARY,
+    ) -> None:
+        self._sizes = {"ring": ring_bytes, "novelty": filter_entries}
+        self._agent_pid = os.getpid() if agent_pid is None else agent_pid
+        self._cgroup_v1 = pure_cgroup_v1() if cgroup_v1 is None else cgroup_v1
+        self._pause_us, self._directory = pause_us, directory
+        self._reading = threading.Lock()
+        self._states: dict[str, ProbeState] = {}
+        self._links: list[Any] = []
+        self._object: Any = None
+        self._ring: Ring | None = None
+
+    def start(self) -> None:
+        """Load and attach. Raises: SourceError, with everything undone."""
+        self._lib = LibBpf(self._directory)
+        try:
+            self._open()
+            self._disable_unsupported()
+            self._load()
+            configure(self._lib, self._map("config"), self._agent_pid, self._cgroup_v1)
+            self._counters = Counters(self._lib, self._map("counters"))
+            self._novelty = Novelty(self._lib, self._map("novelty"))
+            self._ring = Ring(self._lib, self._map("ring"), self._pause_us)
+            self._attach()
+        except SourceError:
+            self.stop()
+            raise
+
+    def read(self, timeout_s: float) -> RawBatch | None:
+        """The next records; returns as soon as there are some. Raises: SourceError."""
+        with self._reading:
+            return self._ring.read(timeout_s) if self._ring else None
+
+    def probes(self) -> Sequence[ProbeState]:
+        """In the order of PROGRAMS; programs that stand in for another kernel's are left out."""
+        return list(self._states.values())
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """As the port says; "lost_recursion" counts runs the kernel skipped, by the program's class."""
+        return self._counters.read()
+
+    def behaviours(self) -> Iterator[tuple[BehaviourKey, int]]:
+        """As the port says, in batches of 4,096."""
+        return self._novelty.items()
+
+    def forget(self, keys: Sequence[BehaviourKey]) -> int:
+        """As the port says. One system call for each key."""
+        return self._novelty.forget(keys)
+
+    def stop(self) -> None:
+        """Detach and unload; waits for a read under way. Counters and behaviours are gone afterwards."""
+        for link in self._links:
+            self._lib.bpf.bpf_link__destroy(link)
+        self._links.clear()
+        with self._reading:
+            ring, self._ring = self._ring, None
+            if ring:
+                ring.close()
+        if self._object:
+            self._lib.bpf.bpf_object__close(self._object)
+            self._object = None
+
+    def _open(self) -> None:
+        path = self._directory / _OBJECT
+        self._object = self._lib.bpf.bpf_object__open_file(str(path).encode(), self._lib.ffi.NULL)
+        if self._object == self._lib.ffi.NULL:
+            self._object = None
+            raise SourceError(f"cannot open {path}: run `make build`\n{self._lib.log()}")
+        for name, entries in self._sizes.items():
+            bpf_map = self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())
+            self._lib.call(self._lib.bpf.bpf_map__set_max_entries(bpf_map, entries), f"size of {name}")
+
+    def _disable_unsupported(self) -> None:
+        tracefs = self._tracefs()
+        types = self._lib.tracepoint_arguments()
+        for program in PROGRAMS:
+            missing = _missing(program, types, tracefs)
+            if missing is None:
+                continue
+            self._lib.bpf.bpf_program__set_autoload(self._program(program), False)
+            if missing:
+                self._states[program.name] = ProbeState(program.name, False, f"{missing}: {program.unseen}")
+        types.close()
+
+    def _tracefs(self) -> Path | None:
+        found = next((Path(path) for path in _TRACEFS if Path(path, "events").is_dir()), None)
+        if found is None and self._lib.mount_tracefs(_TRACEFS[0]):
+            return Path(_TRACEFS[0])
+        return found
+
+    def _load(self) -> None:
+        result = self._lib.bpf.bpf_object__load(self._object)
+        if result < 0:
+            raise SourceError(
+                f"the kernel refuses the sensor's programs: {os.strerror(-result)}; "
+                f"`vedette probe` says what is missing\n{self._lib.log()}"
+            )
+
+    def _attach(self) -> None:
+        for program in PROGRAMS:
+            pointer = self._program(program)
+            if self._lib.bpf.bpf_program__fd(pointer) < 0:
+                continue
+            link = self._lib.bpf.bpf_program__attach(pointer)
+            if link == self._lib.ffi.NULL:
+                reason = os.strerror(self._lib.ffi.errno)
+                self._states[program.name] = ProbeState(program.name, False, f"{reason}: {program.unseen}")
+            else:
+                self._links.append(link)
+                self._states[program.name] = ProbeState(program.name, True)
+        if not self._links:
+            raise SourceError("no program could be attached; `vedette probe` says what is missing")
+
+    def _program(self, program: Program) -> Any:
+        return self._lib.bpf.bpf_object__find_program_by_name(self._object, program.name.encode())
+
+    def _map(self, name: str) -> int:
+        return int(self._lib.bpf.bpf_map__fd(self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())))
+
+
+def _missing(program: Program, types: TracepointTypes, tracefs: Path | None) -> str | None:
+    """What the kernel lacks for a program; "" where another program stands in; None where nothing."""
+    kind, name = program.hook.split(":")
+    if kind == "btf":
+        parameters = types.parameters(name)
+        if parameters < 0:
+            return f"no BTF tracepoint {name}"
+        return None if (parameters < program.parameters) == program.below else ""
+    if tracefs is None:
+        return "tracefs is not mounted"
+    if Path(tracefs, "events", "syscalls", name).is_dir():
+        return None
+    return f"the kernel has no tracepoint {name}"
+
+
+def pure_cgroup_v1() -> bool:
+    """Whether no process is in a v2 hierarchy: then containers are told apart by the pids controller."""
+    return not any(line.startswith("0::") for line in Path("/proc/self/cgroup").read_text().splitlines())

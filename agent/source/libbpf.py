@@ -1,0 +1,117 @@
+"""libbpf and the ring drain, bound through cffi in ABI mode: no compiler and no headers at run time."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+from agent.errors import SourceError
+
+LIBRARY = Path(__file__).with_name("lib")
+
+_LIBBPF = """
+struct bpf_object; struct bpf_program; struct bpf_map; struct bpf_link; struct btf;
+struct btf_type { uint32_t name_off; uint32_t info; uint32_t size_or_type; };
+struct bpf_object *bpf_object__open_file(const char *path, const void *opts);
+int bpf_object__load(struct bpf_object *obj);
+void bpf_object__close(struct bpf_object *obj);
+struct bpf_program *bpf_object__find_program_by_name(const struct bpf_object *obj, const char *name);
+int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
+int bpf_program__fd(const struct bpf_program *prog);
+struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
+int bpf_link__destroy(struct bpf_link *link);
+struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *obj, const char *name);
+int bpf_map__fd(const struct bpf_map *map);
+int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
+int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
+int bpf_map_lookup_elem(int fd, const void *key, void *value);
+int bpf_map_delete_elem(int fd, const void *key);
+int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, uint32_t *count,
+                         const void *opts);
+int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *length);
+int libbpf_num_possible_cpus(void);
+int libbpf_probe_bpf_prog_type(int prog_type, const void *opts);
+int libbpf_probe_bpf_map_type(int map_type, const void *opts);
+struct btf *btf__load_vmlinux_btf(void);
+void btf__free(struct btf *btf);
+int32_t btf__find_by_name_kind(const struct btf *btf, const char *name, uint32_t kind);
+const struct btf_type *btf__type_by_id(const struct btf *btf, uint32_t id);
+"""
+_RING = """
+struct vedette_ring;
+struct vedette_ring *vedette_ring_new(int map_fd);
+long vedette_ring_read(struct vedette_ring *ring, char *out, size_t room, int timeout_ms, long pause_us,
+                       unsigned int *records);
+void vedette_ring_free(struct vedette_ring *ring);
+void vedette_log_start(void);
+const char *vedette_log(void);
+"""
+_LIBC = """
+int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+"""
+_KIND_TYPEDEF = 8
+
+
+class LibBpf:
+    """The opened libraries. `bpf`, `ring` and `libc` are cffi's; calls give what C gives.
+
+    Raises: SourceError where a library is missing.
+    """
+
+    def __init__(self, directory: Path = LIBRARY) -> None:
+        self.ffi = FFI()
+        self.ffi.cdef(_LIBBPF + _RING + _LIBC)
+        self.bpf = self._open("libbpf.so.1", "install the system package libbpf1")
+        self.ring = self._open(str(directory / "libvedette_ring.so"), "run `make build`")
+        self.libc: Any = self.ffi.dlopen(None)
+        self.ring.vedette_log_start()
+
+    def _open(self, name: str, remedy: str) -> Any:
+        try:
+            return self.ffi.dlopen(name)
+        except OSError as error:
+            raise SourceError(f"cannot open {name}: {error}; {remedy}") from None
+
+    def log(self) -> str:
+        """What libbpf has said so far, at most 64 KiB."""
+        text: Any = self.ffi.string(self.ring.vedette_log())
+        return str(text.decode("utf-8", "replace"))
+
+    def call(self, result: int, what: str) -> int:
+        """Pass a non-negative result through. Raises: SourceError naming `what` and the error."""
+        if result < 0:
+            raise SourceError(f"{what}: {os.strerror(-result)}")
+        return result
+
+    def mount_tracefs(self, target: str) -> bool:
+        """Mount tracefs; whether it worked."""
+        return bool(self.libc.mount(b"tracefs", target.encode(), b"tracefs", 0, self.ffi.NULL) == 0)
+
+    def tracepoint_arguments(self) -> "TracepointTypes":
+        """The kernel's own description of its BTF tracepoints. Raises: SourceError without BTF."""
+        return TracepointTypes(self)
+
+
+class TracepointTypes:
+    """Which BTF tracepoints the running kernel has, from its BTF. Close after use."""
+
+    def __init__(self, lib: LibBpf) -> None:
+        self._lib = lib
+        self._btf = lib.bpf.btf__load_vmlinux_btf()
+        if self._btf == lib.ffi.NULL:
+            raise SourceError("the kernel has no BTF (/sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF")
+
+    def parameters(self, tracepoint: str) -> int:
+        """How many arguments a tracepoint hands to a program; -1 where it does not exist."""
+        bpf = self._lib.bpf
+        ident = bpf.btf__find_by_name_kind(self._btf, f"btf_trace_{tracepoint}".encode(), _KIND_TYPEDEF)
+        if ident < 0:
+            return -1
+        pointer = bpf.btf__type_by_id(self._btf, ident).size_or_type
+        prototype = bpf.btf__type_by_id(self._btf, pointer).size_or_type
+        return int(bpf.btf__type_by_id(self._btf, prototype).info & 0xFFFF) - 1  # the first is the tracepoint's own
+
+    def close(self) -> None:
+        """Free the kernel's type information."""
+        self._lib.bpf.btf__free(self._btf)

@@ -1,0 +1,88 @@
+"""The sensor's maps, read from user space: counters, the novelty filter, the configuration."""
+
+from collections.abc import Iterator, Sequence
+from struct import Struct
+from typing import Any
+
+from agent.decode import layout
+from agent.events import EventType, FileId
+from agent.source.libbpf import LibBpf
+from agent.source.port import BehaviourKey
+
+_KEY = Struct(layout.EV_NOVELTY_KEY_FORMAT)
+_CONFIG = Struct("=II")  # struct config in bpf/include/maps.h
+_BATCH = 4096
+_ENOENT = 2
+# enum ev_counter, by the names the contract gives them
+_CAUSES = {
+    name.removeprefix("CTR_").lower(): value
+    for name, value in vars(layout).items()
+    if name.startswith("CTR_") and name != "CTR_MAX"
+}
+
+
+class Counters:
+    """Class → cause → count, summed over CPUs."""
+
+    def __init__(self, lib: LibBpf, fd: int) -> None:
+        self._lib, self._fd = lib, fd
+        self._cpus = lib.call(lib.bpf.libbpf_num_possible_cpus(), "cannot count the CPUs")
+
+    def read(self) -> dict[str, dict[str, int]]:
+        """Every class with every cause, zeros included; classes are EventType names in lower case."""
+        return {
+            kind.name.lower(): {cause: self._one(kind * layout.CTR_MAX + value) for cause, value in _CAUSES.items()}
+            for kind in EventType
+        }
+
+    def _one(self, index: int) -> int:
+        key = self._lib.ffi.new("uint32_t *", index)
+        values = self._lib.ffi.new("uint64_t[]", self._cpus)
+        self._lib.bpf.bpf_map_lookup_elem(self._fd, key, values)
+        return sum(values)
+
+
+class Novelty:
+    """The novelty filter's keys and how often each was seen, summed over CPUs."""
+
+    def __init__(self, lib: LibBpf, fd: int) -> None:
+        self._lib, self._fd = lib, fd
+        self._cpus = lib.call(lib.bpf.libbpf_num_possible_cpus(), "cannot count the CPUs")
+
+    def items(self) -> Iterator[tuple[BehaviourKey, int]]:
+        """Every behaviour once; those added or removed meanwhile may or may not be among them."""
+        ffi = self._lib.ffi
+        keys = ffi.new("char[]", _BATCH * layout.EV_NOVELTY_KEY_SIZE)
+        values = ffi.new("uint64_t[]", _BATCH * self._cpus)
+        place, count, first, more = ffi.new("uint64_t *"), ffi.new("uint32_t *"), True, True
+        while more:
+            count[0] = _BATCH
+            begin = ffi.NULL if first else place
+            result = self._lib.bpf.bpf_map_lookup_batch(self._fd, begin, place, keys, values, count, ffi.NULL)
+            if result not in (0, -_ENOENT):
+                self._lib.call(result, "cannot read the novelty filter")
+            first, more = False, result == 0
+            yield from self._rows(keys, values, count[0])
+
+    def _rows(self, keys: Any, values: Any, count: int) -> Iterator[tuple[BehaviourKey, int]]:
+        raw = bytes(self._lib.ffi.buffer(keys, count * layout.EV_NOVELTY_KEY_SIZE))
+        counts: Any = self._lib.ffi.unpack(values, count * self._cpus) if count else []
+        for i, row in enumerate(_KEY.iter_unpack(raw)):
+            cgroup_id, ino, dev, generation, thing, kind, _ = row
+            key = BehaviourKey(cgroup_id, EventType(kind), FileId(ino, dev, generation), thing)
+            yield key, sum(counts[i * self._cpus : (i + 1) * self._cpus])
+
+    def forget(self, keys: Sequence[BehaviourKey]) -> int:
+        """Remove keys; how many were there."""
+        removed = 0
+        for key in keys:
+            raw = _KEY.pack(key.cgroup_id, *key.exe, key.object, key.type, 0)
+            removed += self._lib.bpf.bpf_map_delete_elem(self._fd, raw) == 0
+        return removed
+
+
+def configure(lib: LibBpf, fd: int, agent_tgid: int, cgroup_v1: bool) -> None:
+    """Write struct config. Raises: SourceError."""
+    zero = lib.ffi.new("uint32_t *", 0)
+    value = _CONFIG.pack(agent_tgid, cgroup_v1)
+    lib.call(lib.bpf.bpf_map_update_elem(fd, zero, value, 0), "cannot write the sensor's configuration")

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The kernel types the programs read, and of each only the members they read. The loader finds the
+ * real offsets in the running kernel's BTF (CO-RE), so order and padding here mean nothing.
+ */
+#ifndef VEDETTE_KERNEL_H
+#define VEDETTE_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#define NULL ((void *)0)
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct { __u32 val; } kuid_t;
+typedef struct { __u32 val; } kgid_t;
+typedef struct { __u64 val; } kernel_cap_t;
+typedef struct { int counter; } atomic_t;
+
+struct ns_common { unsigned int inum; };
+struct pid_namespace { struct ns_common ns; };
+struct mnt_namespace { struct ns_common ns; };
+struct net { struct ns_common ns; };
+struct nsproxy { struct mnt_namespace *mnt_ns; struct net *net_ns; };
+struct upid { int nr; struct pid_namespace *ns; };
+struct pid { unsigned int level; struct upid numbers[1]; };
+
+struct kernfs_node { __u64 id; };
+struct cgroup_root { int hierarchy_id; };
+struct cgroup;
+struct cgroup_subsys_state { struct cgroup *cgroup; };
+enum cgroup_subsys_id { pids_cgrp_id = 1 };
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+	struct cgroup_subsys_state *subsys[16];
+};
+struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; };
+
+struct qstr { __u32 len; const unsigned char *name; };
+struct super_block { __u32 s_dev; unsigned long s_magic; };
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	__u32 i_rdev;
+	__u32 i_generation;
+};
+struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_inode; };
+struct vfsmount { struct dentry *mnt_root; };
+struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; };
+struct path { struct vfsmount *mnt; struct dentry *dentry; };
+struct fs_struct { struct path pwd; };
+struct file {
+	unsigned int f_mode;
+	unsigned int f_flags;
+	void *private_data;
+	struct inode *f_inode;
+	struct path f_path;
+};
+struct fdtable { unsigned int max_fds; struct file **fd; };
+struct files_struct { struct fdtable *fdt; };
+
+struct cred {
+	kuid_t uid, euid;
+	kgid_t gid, egid;
+	kernel_cap_t cap_permitted, cap_effective;
+};
+struct tty_driver { int major, minor_start; };
+struct tty_struct { int index; struct tty_driver *driver; };
+struct signal_struct {
+	atomic_t live;
+	unsigned int flags;
+	int group_exit_code;
+	struct tty_struct *tty;
+};
+struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
+struct task_struct {
+	int pid, tgid, exit_code;
+	__u64 start_boottime;
+	char comm[16];
+	struct task_struct *group_leader, *real_parent;
+	struct mm_struct *mm;
+	struct pid *thread_pid;
+	const struct cred *cred;
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
+	struct css_set *cgroups;
+};
+struct linux_binprm { const char *filename, *interp; unsigned int secureexec : 1; };
+
+struct in6_addr { __u32 words[4]; };
+struct sock_common {
+	__u32 skc_daddr, skc_rcv_saddr;
+	__u16 skc_dport, skc_num, skc_family;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+};
+struct sock { struct sock_common __sk_common; __u16 sk_protocol; };
+struct socket { struct sock *sk; };
+
+/* Classic tracepoints' arguments; the layout of their first 16 bytes is ABI. */
+struct trace_event_raw_sys_enter { long id; unsigned long args[6]; };
+struct trace_event_raw_sys_exit { long id; long ret; };
+
+#pragma clang attribute pop
+
+#endif

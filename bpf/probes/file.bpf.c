@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* Files opened. The record describes the file behind the returned descriptor, never the pointer
+ * the process passed: that memory can change under the kernel's feet.
+ */
+#include "../include/emit.h"
+
+#define DEV_MAJOR(dev) ((dev) >> 20)
+#define DEV_MINOR(dev) ((dev) & 0xfffff)
+#define MAJOR_MEM 1
+#define MEM_HARMLESS (1 << 3 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9) /* null zero full random urandom */
+
+/* Kernel file systems whose files are not data: reading them is no behaviour worth a record. */
+static __always_inline int magic__is_pseudo(unsigned long magic)
+{
+	switch (magic) {
+	case 0x9fa0:     /* proc */
+	case 0x62656572: /* sysfs */
+	case 0x27e0eb:   /* cgroup */
+	case 0x63677270: /* cgroup2 */
+	case 0x1cd1:     /* devpts */
+	case 0x64626720: /* debugfs */
+	case 0x74726163: /* tracefs */
+	case 0x73636673: /* securityfs */
+	case 0xcafe4a11: /* bpf */
+	case 0x6e736673: /* nsfs */
+	case 0x42494e4d: /* binfmt_misc */
+	case 0x62656570: /* configfs */
+	case 0xf97cff8c: /* selinux */
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline int device__is_harmless(__u32 dev)
+{
+	__u32 major = DEV_MAJOR(dev), minor = DEV_MINOR(dev);
+
+	if (major == MAJOR_MEM)
+		return minor < 16 && (MEM_HARMLESS >> minor & 1);
+	return major == 4 || major == 5 || (major >= 136 && major <= 143); /* terminals */
+}
+
+/* Reads: regular files that hold data. Writes: files and devices; never pipes, sockets, terminals. */
+static __always_inline int file__is_reported(struct inode *inode, __u16 mode, int writes)
+{
+	__u16 type = mode & S_IFMT;
+
+	if (!writes)
+		return type == S_IFREG && !magic__is_pseudo(inode__magic(inode));
+	if (type == S_IFCHR)
+		return !device__is_harmless(BPF_CORE_READ(inode, i_rdev));
+	return type == S_IFREG || type == S_IFBLK;
+}
+
+static __always_inline void file__emit(struct task_struct *task, struct file *file, const struct ev_novelty_key *key,
+				       __u32 flags, __u32 f_mode, __u16 mode)
+{
+	struct record *r = record__begin(SCRATCH_FILE, EV_OPEN, sizeof(struct ev_open), task);
+	struct ev_open *e = (void *)r;
+
+	if (!r)
+		return;
+	r->flags = flags;
+	/* 1: exe, file */
+	e->exe = key->exe;
+	__builtin_memcpy(&e->file, key->object, sizeof(e->file));
+	/* 2: file_flags, open_flags, mode */
+	e->file_flags = file__flags(file);
+	if (f_mode & FMODE_WRITE)
+		e->file_flags |= FILE_F_WRITE;
+	if (f_mode & FMODE_CREATED)
+		e->file_flags |= FILE_F_CREATED;
+	e->open_flags = BPF_CORE_READ(file, f_flags);
+	e->mode = mode;
+	/* 3: fs_magic */
+	e->fs_magic = inode__magic(BPF_CORE_READ(file, f_inode));
+	/* 4: path */
+	e->path_len = tail__path(r, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	/* emit */
+	novelty__emit(r, key);
+}
+
+static __always_inline int file__opened(long fd)
+{
+	struct ev_novelty_key key = {};
+	struct task_struct *task;
+	struct inode *inode;
+	struct file *file;
+	__u32 f_mode, writes, flags = 0;
+	__u16 mode;
+
+	/* filter: failed, the agent, not data, known */
+	if (fd < 0 || config__is_agent())
+		return 0;
+	task = task__current();
+	file = task__file(task, fd);
+	if (!file) {
+		counters__bump(EV_OPEN, CTR_READ_FAILED);
+		return 0;
+	}
+	f_mode = BPF_CORE_READ(file, f_mode);
+	if (!(f_mode & (FMODE_READ | FMODE_WRITE)))
+		return 0;
+	writes = !!(f_mode & (FMODE_WRITE | FMODE_CREATED));
+	inode = BPF_CORE_READ(file, f_inode);
+	mode = BPF_CORE_READ(inode, i_mode);
+	if (!file__is_reported(inode, mode, writes))
+		return 0;
+	novelty__subject(&key, EV_OPEN, task);
+	inode__id(inode, (struct ev_file_id *)key.object);
+	key.object[sizeof(struct ev_file_id)] = writes;
+	if (novelty__first(&key, &flags))
+		file__emit(task, file, &key, flags, f_mode, mode);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_open")
+int file_open(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+
+SEC("tracepoint/syscalls/sys_exit_openat")
+int file_openat(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+
+SEC("tracepoint/syscalls/sys_exit_openat2")
+int file_openat2(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+
+SEC("tracepoint/syscalls/sys_exit_creat")
+int file_creat(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
