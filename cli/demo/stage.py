@@ -55,9 +55,10 @@ def check_machine() -> None:
 
 
 @contextmanager
-def work_directory(path: Path) -> Iterator[Path]:
+def work_directory(path: Path, keep: bool = False) -> Iterator[Path]:
     """The directory, for this process alone, with leftovers of earlier runs removed before and its own after.
 
+    What runs is always removed; files stay if `keep` is set or something failed (the logs say why).
     Raises: DemoError if another demo runs in it, or it is somebody else's.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,6 +77,8 @@ def work_directory(path: Path) -> Iterator[Path]:
         finally:
             with _ignoring_interrupts():
                 sweep.sweep(path)
+    if not keep:
+        shutil.rmtree(path)
 
 
 @contextmanager
