@@ -57,7 +57,10 @@ def read_proc(path: str, limit: int = 65_536) -> bytes:
 def read_json(path: str, limit: int, counts: Counter[str]) -> Any:
     """A JSON document, or None when the file is absent; anything wrong with it is counted and gives None too."""
     try:
-        return orjson.loads(read_regular(path, limit))
+        found = orjson.loads(read_regular(path, limit))
+        if found is not None:
+            return found
+        counts["state_unreadable"] += 1
     except TooLargeError:
         counts["state_too_large"] += 1
     except FileNotFoundError:

@@ -139,7 +139,9 @@ class Residents:
 
     def _settle(self, claim: Claim, record: Record | None, pid: int, now_ns: int) -> Resident:
         """A new container, with its metadata if the runtime already has it."""
-        container = Container(claim.container_id, claim.container_id[:12], claim.runtime, complete=False)
+        container = Container(
+            claim.container_id, claim.container_id[:12], claim.runtime, pod_uid=claim.pod_uid, complete=False
+        )
         resident = Resident(claim.root, claim, workload_of(container), container)
         if record is None:
             self._counts["container_incomplete"] += 1
