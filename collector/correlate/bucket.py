@@ -1,0 +1,74 @@
+"""Findings under one key value, in order of time, so that each meets only its nearest neighbours."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from collector.correlate.rules import PEER_HOMES, Half, JoinRule
+
+Stamp = tuple[int, str]  # event time, finding id
+
+
+class Bucket:
+    """All findings that share one value of one key.
+
+    Joining each finding to the nearest before and after it, in every part it may meet, connects the same findings as
+    joining every pair would: what lies between two neighbours only shortens the gaps. `dead` once the value
+    is shared by too many homes; it stays so until the bucket is empty.
+    """
+
+    __slots__ = ("_parts", "dead", "rule", "value")
+
+    def __init__(self, rule: JoinRule, value: str) -> None:
+        self.rule = rule
+        self.value = value
+        self.dead = False
+        self._parts: dict[Half, list[Stamp]] = {}
+
+    def add(self, half: Half, stamp: Stamp) -> bool:
+        """Put a finding in; True when this made the value lose its joining power."""
+        part = self._parts.get(half)
+        if part is not None:
+            insort(part, stamp)
+            return False
+        self._parts[half] = [stamp]
+        if self.dead or not self._crowded():
+            return False
+        self.dead = True
+        return True
+
+    def discard(self, half: Half, stamp: Stamp) -> bool:
+        """Take a finding out; True when the bucket is empty now."""
+        part = self._parts.get(half, [])
+        at = bisect_left(part, stamp)
+        if at < len(part) and part[at] == stamp:
+            del part[at]
+            if not part:
+                del self._parts[half]
+        return not self._parts
+
+    def neighbours(self, half: Half, stamp: Stamp) -> Iterator[tuple[Half, Stamp, bool]]:
+        """Nearest findings in every part: (its half, its stamp, whether it is the earlier one)."""
+        if self.dead:
+            return
+        for other, part in self._parts.items():
+            at = bisect_left(part, stamp)
+            if at:
+                yield other, part[at - 1], True
+            if at < len(part) and part[at] == stamp:
+                at += 1
+            if at < len(part):
+                yield other, part[at], False
+
+    def ids(self) -> list[str]:
+        """Every finding in it."""
+        return [finding_id for part in self._parts.values() for _, finding_id in part]
+
+    def homes(self) -> int:
+        """How many homes of the counted sides share the value."""
+        counted = self.rule.counted
+        return len({home for side, home in self._parts if side in counted})
+
+    def _crowded(self) -> bool:
+        if not self.rule.homes or len(self._parts) <= self.rule.homes:
+            return False
+        return self.homes() > self.rule.homes or len(self._parts) > PEER_HOMES

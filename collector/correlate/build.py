@@ -1,0 +1,145 @@
+"""A component → an incident: its findings in order, the joins worth showing, who acted, how bad."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from collector.correlate.graph import EXEC, Component, Edge, Graph, Node, incident_id
+from collector.correlate.reasons import join_of, person_of
+from collector.correlate.rules import RANK, RULES
+from collector.correlate.score import score_of
+from collector.correlate.tactics import in_order
+from collector.correlate.title import title_of
+from collector.incident import Incident
+from detection.finding import Entity, EntityKind, Finding, Role, Severity, Source
+
+_MAX_ACTORS = 16
+_MAX_CONFIRMING = 64
+
+
+def anchor_of(component: Component) -> Finding:
+    """The finding that gives the incident its id: the first of medium severity, at run time if there is one.
+
+    Runtime findings come first because they come in first: an audit record of the same moment, delivered seconds
+    later, then does not rename the incident.
+    """
+    return min((node.finding for node in component.members.values()), key=_anchor_rank)
+
+
+def build(graph: Graph, component: Component, revision: int) -> Incident:
+    """The incident of a component; equal whatever the order in which its findings came."""
+    nodes = sorted(component.members.values(), key=lambda node: node.stamp)
+    by_id = {node.finding.id: node for node in nodes}
+    edges = graph.edges(component)
+    joins = tuple(
+        join_of(edge, by_id[edge.earlier].finding, by_id[edge.later].finding) for edge in _chosen(edges, by_id)
+    )
+    findings = tuple(_with_person(node.finding, people) for people in (_people(edges, by_id),) for node in nodes)
+    tactics = in_order(t.tactic for f in findings for t in f.techniques)
+    score = score_of(findings, joins, tactics)
+    actors = _actors(findings)
+    return Incident(
+        id=incident_id(anchor_of(component).id),
+        revision=revision,
+        title=title_of(findings, joins, actors),
+        severity=score.severity,
+        score=score.points,
+        score_parts=(*score.parts, *_crowded(graph, component)),
+        findings=findings,
+        joins=joins,
+        actors=actors,
+        tactics=tactics,
+        sources=tuple(sorted({f.source.value for f in findings})),
+    )
+
+
+def _anchor_rank(finding: Finding) -> tuple[bool, bool, int, str]:
+    return (
+        finding.severity < Severity.MEDIUM,
+        finding.source is not Source.RUNTIME,
+        finding.time_ns,
+        finding.id,
+    )
+
+
+def _chosen(edges: Iterable[Edge], nodes: dict[str, Node]) -> list[Edge]:
+    """The surest edges that connect everything, and for every other key that confirms them, its surest edge."""
+
+    def order(edge: Edge) -> tuple[float, int, object, object, str]:
+        stamps = nodes[edge.later].stamp, nodes[edge.earlier].stamp
+        return (-edge.confidence, RANK[edge.rule], *stamps, edge.value)
+
+    root = {finding_id: finding_id for finding_id in nodes}
+    chosen: list[Edge] = []
+    shown: set[tuple[str, str]] = set()
+    confirming: list[Edge] = []
+    for edge in sorted(edges, key=order):
+        one, two = _find(root, edge.earlier), _find(root, edge.later)
+        if one != two:
+            root[one] = two
+            chosen.append(edge)
+            shown.add((edge.rule, edge.value))
+        elif edge.rule == EXEC or (RULES[edge.rule].confirms and not edge.same_half):
+            confirming.append(edge)
+    for edge in confirming[:_MAX_CONFIRMING]:
+        if (edge.rule, edge.value) not in shown:
+            shown.add((edge.rule, edge.value))
+            chosen.append(edge)
+    return sorted(chosen, key=lambda e: (nodes[e.later].stamp, nodes[e.earlier].stamp, RANK[e.rule], e.value))
+
+
+def _find(root: dict[str, str], name: str) -> str:
+    while root[name] != name:
+        root[name] = name = root[root[name]]
+    return name
+
+
+def _people(edges: Iterable[Edge], nodes: dict[str, Node]) -> dict[str, Entity]:
+    """Entry process → the person whose exec opened it."""
+    people = {}
+    for edge in edges:
+        if edge.match is None:
+            continue
+        for name in (edge.earlier, edge.later):
+            audit = nodes[name].finding
+            user = audit.entity(EntityKind.USER, Role.ACTOR) or audit.entity(EntityKind.SERVICE_ACCOUNT, Role.ACTOR)
+            if audit.source is Source.KUBERNETES_AUDIT and user:
+                text = f"{person_of(audit)}, by exec {edge.match.audit_id} (confidence {edge.match.confidence})"
+                people[edge.match.entry_id] = Entity(user.kind, user.id, Role.ACTOR, text)
+    return people
+
+
+def _with_person(finding: Finding, people: dict[str, Entity]) -> Finding:
+    """Everything below an entry has the person who opened it as an actor."""
+    entry = finding.entity(EntityKind.PROCESS, Role.ENTRY) if people and finding.source is Source.RUNTIME else None
+    person = people.get(entry.id) if entry else None
+    return finding if person is None else replace(finding, entities=(*finding.entities, person))
+
+
+def _actors(findings: Sequence[Finding]) -> tuple[Entity, ...]:
+    """People first, then service accounts that called the API, the control plane's own users, entries, processes."""
+    ranked: dict[tuple[EntityKind, str], tuple[int, int, Entity]] = {}
+    for place, finding in enumerate(findings):
+        for entity in finding.entities:
+            rank = _actor_rank(entity, finding)
+            key = (entity.kind, entity.id)
+            if rank is not None and (key not in ranked or rank < ranked[key][0]):
+                name = "" if entity.name.startswith(f"{entity.id}, by exec") else entity.name
+                ranked[key] = (rank, place, Entity(entity.kind, entity.id, Role.ACTOR, name))
+    ordered = sorted(ranked.values(), key=lambda r: (r[0], r[1], r[2].id))
+    return tuple(entity for _, _, entity in ordered[:_MAX_ACTORS])
+
+
+def _actor_rank(entity: Entity, finding: Finding) -> int | None:
+    if entity.kind is EntityKind.USER and entity.role is Role.ACTOR:
+        return 2 if entity.id.startswith("system:") else 0
+    if entity.kind is EntityKind.SERVICE_ACCOUNT and entity.role is Role.ACTOR:
+        # At run time it is only the account of the pod: whether it was used is for the audit log to say.
+        return 1 if finding.source is Source.KUBERNETES_AUDIT else None
+    if entity.kind is EntityKind.PROCESS and finding.severity > Severity.INFORMATIONAL:
+        return {Role.ENTRY: 3, Role.ACTOR: 4}.get(entity.role)
+    return None
+
+
+def _crowded(graph: Graph, component: Component) -> tuple[str, ...]:
+    keys = graph.crowded(component)[:8]
+    return tuple(f"0: {rule} {value} joins nothing: it is shared by too many places" for rule, value in keys)

@@ -1,0 +1,207 @@
+"""The graph of findings: who meets whom under which key, and which findings hang together."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from collector.correlate.bucket import Bucket, Stamp
+from collector.correlate.config import Config
+from collector.correlate.execs import ExecMatcher, Match
+from collector.correlate.rules import RULES, Half
+from collector.correlate.slots import Slot, home_of, slots_of
+from detection.finding import Finding, Severity
+
+EXEC = "exec_audit_event"
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A finding in the graph. `end` is its last moment, later than its time where repeats were folded into it."""
+
+    finding: Finding
+    slots: tuple[Slot, ...]
+    home: str
+    end: int
+    component: "Component"
+
+    @property
+    def stamp(self) -> Stamp:
+        return (self.finding.time_ns, self.finding.id)
+
+
+@dataclass(slots=True, eq=False)
+class Component:
+    """Findings that hang together. `ids` are the incident ids under which they were ever given out."""
+
+    members: dict[str, Node] = field(default_factory=dict)
+    last_ns: int = 0
+    worst: Severity = Severity.INFORMATIONAL
+    tactics: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+
+    def take(self, node: Node) -> None:
+        """Make a node a member."""
+        node.component = self
+        finding = node.finding
+        self.members[finding.id] = node
+        self.last_ns = max(self.last_ns, node.end)
+        self.worst = max(self.worst, finding.severity)
+        if finding.severity > Severity.INFORMATIONAL:
+            self.tactics.update(t.tactic for t in finding.techniques)
+
+    @property
+    def matters(self) -> bool:
+        """Worth a person's time: something of medium severity, or low signs of three different tactics."""
+        return self.worst >= Severity.MEDIUM or len(self.tactics) >= 3
+
+
+class Edge(NamedTuple):
+    """Two findings, the earlier first, and the key under which they meet."""
+
+    rule: str
+    value: str
+    earlier: str
+    later: str
+    confidence: float
+    same_half: bool = False
+    match: Match | None = None
+
+
+class Graph:
+    """Keeps components up to date while findings come and go, in any order."""
+
+    def __init__(self, config: Config) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.components: set[Component] = set()
+        self.dropped: Counter[str] = Counter()
+        self._config = config
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._execs = ExecMatcher()
+
+    def insert(self, finding: Finding) -> set[Component]:
+        """Add a finding; the components that changed. Those that were merged away have no members any more."""
+        slots = slots_of(finding)
+        if len(slots) > self._config.max_slots:
+            self.dropped["key"] += len(slots) - self._config.max_slots
+            slots = slots[: self._config.max_slots]
+        node = Node(finding, slots, home_of(finding), finding.time_ns, Component())
+        node.component.take(node)
+        self.nodes[finding.id] = node
+        self.components.add(node.component)
+        broken = self._fill_buckets(node)
+        broken += self._execs.add(finding)
+        for edge in self._edges_of(node):
+            self._union(self.nodes[edge.earlier].component, self.nodes[edge.later].component)
+        return self._resplit(node, broken) if broken else {node.component}
+
+    def replace(self, finding: Finding) -> Component:
+        """Put a newer form (a higher count) in the place of the same finding."""
+        node = self.nodes[finding.id]
+        node.finding = finding
+        node.component.take(node)
+        return node.component
+
+    def edges(self, component: Component) -> list[Edge]:
+        """Every edge within a component, each once."""
+        found: dict[tuple[str, str, str, str], Edge] = {}
+        for node in component.members.values():
+            for edge in self._edges_of(node):
+                found.setdefault((edge.rule, edge.value, edge.earlier, edge.later), edge)
+        return list(found.values())
+
+    def crowded(self, component: Component) -> list[tuple[str, str]]:
+        """Keys of these findings that join nothing because too many homes share them."""
+        keys = {slot[:2] for node in component.members.values() for slot in node.slots}
+        return sorted(key for key in keys if self._buckets[key].dead)
+
+    def fold(self, component: Component, keeper: Node, repeat: Node) -> None:
+        """Count a repeat in the earlier finding of the same rule and place, and forget it."""
+        first, second = keeper.finding, repeat.finding
+        keeper.end = max(keeper.end, repeat.end)
+        keeper.finding = replace(
+            first, count=first.count + second.count, last_ns=max(keeper.end, first.last_ns, second.last_ns)
+        )
+        self.forget(repeat)
+
+    def forget(self, node: Node) -> None:
+        """Take a finding out of the graph; its component stays together without it."""
+        finding_id = node.finding.id
+        del self.nodes[finding_id]
+        del node.component.members[finding_id]
+        for slot in node.slots:
+            if self._buckets[slot[:2]].discard(slot[2:], node.stamp):
+                del self._buckets[slot[:2]]
+        self._execs.remove(node.finding)
+        if not node.component.members:
+            self.components.discard(node.component)
+
+    def _fill_buckets(self, node: Node) -> list[str]:
+        """Enter every key; ids of findings whose key lost its joining power by this."""
+        broken: list[str] = []
+        for slot in node.slots:
+            bucket = self._buckets.get(slot[:2])
+            if bucket is None:
+                bucket = self._buckets[slot[:2]] = Bucket(RULES[slot.rule], slot.value)
+            if bucket.add(slot[2:], node.stamp):
+                broken += bucket.ids()
+        return broken
+
+    def _edges_of(self, node: Node) -> Iterator[Edge]:
+        stamp, window = node.stamp, self._config.window_ns
+        for slot in node.slots:
+            bucket = self._buckets[slot[:2]]
+            half: Half = slot[2:]
+            for other_half, other, before in bucket.neighbours(half, stamp):
+                earlier, later = (other, stamp) if before else (stamp, other)
+                gap = max(0, later[0] - self.nodes[earlier[1]].end)
+                if gap > window:
+                    continue
+                halves = (other_half, half) if before else (half, other_half)
+                confidence = bucket.rule.confidence(*halves, gap)
+                if confidence > 0:
+                    same = half == other_half
+                    yield Edge(slot.rule, slot.value, earlier[1], later[1], confidence, same)
+        for match, of_exec, of_entry in self._execs.pairs(node.finding):
+            first, second = sorted((of_exec, of_entry), key=lambda i: self.nodes[i].stamp)
+            yield Edge(EXEC, match.audit_id, first, second, match.confidence, match=match)
+
+    def _union(self, one: Component, two: Component) -> Component:
+        if one is two:
+            return one
+        big, small = (one, two) if len(one.members) >= len(two.members) else (two, one)
+        for node in small.members.values():
+            big.take(node)
+        big.ids |= small.ids
+        small.members = {}
+        self.components.discard(small)
+        return big
+
+    def _resplit(self, node: Node, broken: Iterable[str]) -> set[Component]:
+        """Edges went away: find anew what hangs together among all that may have hung on them."""
+        touched = {node.component} | {self.nodes[name].component for name in broken if name in self.nodes}
+        members = [member for component in touched for member in component.members.values()]
+        self.components -= touched
+        for old in touched:
+            old.members = {}
+        for member in members:
+            alone = Component()
+            alone.take(member)
+            self.components.add(alone)
+        for member in members:
+            for edge in self._edges_of(member):
+                self._union(self.nodes[edge.earlier].component, self.nodes[edge.later].component)
+        for old in touched:
+            self._hand_on(old.ids, members)
+        return {member.component for member in members}
+
+    def _hand_on(self, ids: set[str], members: list[Node]) -> None:
+        by_anchor = {incident_id(m.finding.id): m.component for m in members}
+        for given in ids:
+            by_anchor.get(given, members[0].component).ids.add(given)
+
+
+def incident_id(anchor: str) -> str:
+    """The id of the incident whose anchor is this finding."""
+    return f"inc-{hashlib.sha256(anchor.encode('utf-8', 'replace')).hexdigest()[:16]}"
