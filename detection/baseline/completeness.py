@@ -12,7 +12,7 @@ Pure functions over plain numbers; no state, no I/O.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, expm1, lgamma, log, log1p
+from math import exp, expm1, log, log1p
 
 FIRST_WINDOW = 8  # the windows of the bound start after 0, 8, 16, 32, … units
 MAX_WINDOWS = 40
@@ -96,14 +96,15 @@ def binomial_upper(successes: int, trials: int, error: float) -> float:
 
 
 def _lower_tail(successes: int, trials: int, p: float) -> float:
-    """P(Binomial(trials, p) ≤ successes), summed in logarithms so that it never underflows early."""
+    """P(Binomial(trials, p) ≤ successes). Underflows to 0 only where it is below any error asked for."""
     if p >= 1.0:
         return 0.0
-    log_p, log_q, total = log(p), log1p(-p), lgamma(trials + 1)
-    return sum(
-        exp(total - lgamma(k + 1) - lgamma(trials - k + 1) + k * log_p + (trials - k) * log_q)
-        for k in range(successes + 1)
-    )
+    odds = p / (1.0 - p)
+    total = term = exp(trials * log1p(-p))
+    for k in range(successes):
+        term *= (trials - k) / (k + 1) * odds
+        total += term
+    return total
 
 
 def unseen_upper(data: Incidence, confidence: float = 0.95) -> float:
