@@ -30,7 +30,9 @@ class Retention:
 class Config:
     """Options of `vedette collector`. Raises: ConfigError, saying which option and what to give.
 
-    `listen`: `host:port` (mutual TLS) or `unix:/path`, any number. `store`: file path or SQLAlchemy URL.
+    `listen`: `host:port` (mutual TLS) or `unix:/path`, any number. `store`: file path or SQLAlchemy URL; `state_dir`
+    holds the audit sources' positions. The webhook uses `tls` where there is one and asks for a client certificate;
+    `audit_webhook_plain`: plaintext, which it takes on loopback only.
     """
 
     listen: tuple[str, ...]
@@ -38,9 +40,8 @@ class Config:
     tls: TlsFiles | None = None
     audit_files: tuple[Path, ...] = ()
     audit_webhook: tuple[str, int] | None = None
-    audit_webhook_tls: TlsFiles | None = None
-    audit_checkpoints: Path | None = None
-    rules: Path | None = None
+    audit_webhook_plain: bool = False
+    state_dir: Path = Path()
     metrics_listen: tuple[str, int] | None = None
     heartbeat_s: float = 15.0
     window_days: int = 1

@@ -28,8 +28,11 @@ _RETRY_S = (0.05, 5.0)
 class Correlator(Protocol):
     """Joins findings into incidents; keeps its state in memory."""
 
-    def add(self, finding: Finding) -> list[Incident]:
-        """The incidents this finding opened or changed (merged ones included, with `superseded_by`)."""
+    def add_many(self, findings: Sequence[Finding]) -> list[Incident]:
+        """The incidents these findings opened or changed (merged ones included, with `superseded_by`)."""
+
+    def expire(self, now_ns: int) -> int:
+        """Forget what is too old to be joined."""
 
     def restore(self, findings: Sequence[Finding], incidents: Sequence[Incident]) -> None:
         """Take up the state of an earlier run."""
@@ -38,9 +41,13 @@ class Correlator(Protocol):
 class NoCorrelator:
     """The fake beside the port: joins nothing."""
 
-    def add(self, finding: Finding) -> list[Incident]:
+    def add_many(self, findings: Sequence[Finding]) -> list[Incident]:
         """No incident."""
         return []
+
+    def expire(self, now_ns: int) -> int:
+        """Nothing to forget."""
+        return 0
 
     def restore(self, findings: Sequence[Finding], incidents: Sequence[Incident]) -> None:
         """Nothing to take up."""
@@ -112,6 +119,7 @@ class Ingest:
 
     async def trim(self, before_ns: int, keep_events: int) -> None:
         """Apply the retention bounds. Raises: StoreError."""
+        self._correlator.expire(time.time_ns())
         gone = await self._in_writer(lambda: self._store.trim(before_ns, keep_events))
         for table, rows in gone.items():
             self._metrics.count("trimmed", rows, table=table)
@@ -158,15 +166,18 @@ class Ingest:
             [current[id_] for id_ in changed if id_ in known],
         )
 
-    def _correlate(self, found: Iterable[Finding]) -> None:
+    def _correlate(self, found: Sequence[Finding]) -> None:
         """Note the changed incidents, each in its last form."""
-        for finding in found:
-            for incident in self._joined(finding):
-                self._unsaved[incident.id] = incident
+        try:
+            changed = self._correlator.add_many(found)
+        except Exception:
+            log.exception("correlate: a batch of %d findings failed; trying each alone", len(found))
+            changed = [incident for finding in found for incident in self._joined(finding)]
+        self._unsaved.update((incident.id, incident) for incident in changed)
 
     def _joined(self, finding: Finding) -> list[Incident]:
         try:
-            return self._correlator.add(finding)
+            return self._correlator.add_many((finding,))
         except Exception:  # a finding that trips the correlator must still be stored
             log.exception("correlate: finding %s is stored without joins", finding.id)
             self._metrics.count("correlator_errors")

@@ -38,16 +38,21 @@ def finding_from(data: bytes) -> Finding:
 
 
 def incident_json(incident: Incident) -> bytes:
-    """Everything but the findings, of which the ids are kept. Raises: TypeError, ValueError."""
+    """Everything but the findings, of which id, count and last time are kept. Raises: TypeError, ValueError."""
     body: dict[str, Any] = {field.name: getattr(incident, field.name) for field in fields(incident)}
-    body["findings"] = [finding.id for finding in incident.findings]
+    body["findings"] = [(finding.id, finding.count, finding.last_ns) for finding in incident.findings]
     return orjson.dumps(body)
 
 
 def incident_from(data: bytes, findings: Mapping[str, Finding]) -> Incident | None:
     """What `incident_json` made, with those of its findings that are given; None when none is."""
     raw: dict[str, Any] = orjson.loads(data)
-    found = tuple(findings[id_] for id_ in raw["findings"] if id_ in findings)
+    # An incident may count more than its finding: others that were folded into it.
+    found = tuple(
+        replace(f, count=max(f.count, count), last_ns=max(f.last_ns, last_ns))
+        for id_, count, last_ns in raw["findings"]
+        if (f := findings.get(id_)) is not None
+    )
     if not found:
         return None
     raw.update(
@@ -63,7 +68,7 @@ def incident_from(data: bytes, findings: Mapping[str, Finding]) -> Incident | No
 
 def finding_ids(data: bytes) -> list[str]:
     """Ids of the findings of a stored incident."""
-    return list(orjson.loads(data)["findings"])
+    return [id_ for id_, _, _ in orjson.loads(data)["findings"]]
 
 
 def merge_repeat(known: Finding, again: Finding) -> Finding:

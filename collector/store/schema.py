@@ -1,4 +1,8 @@
-"""The tables. Times are Unix nanoseconds; bodies are JSON (see codec)."""
+"""The tables. Times are Unix nanoseconds; bodies are JSON (see codec).
+
+first, last and time are the event's; received and written are the collector's, and what retention goes by: an old
+log that is brought in late is not old here.
+"""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
@@ -38,7 +42,8 @@ ledgers = Table(
     Column("agent_id", String(253), primary_key=True),
     Column("stream_id", String(64), primary_key=True),
     Column("seq", BigInteger, primary_key=True),
-    Column("time_ns", BigInteger, nullable=False, index=True),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("received_ns", BigInteger, nullable=False, index=True),
     Column("body", LargeBinary, nullable=False),
 )
 
@@ -58,7 +63,8 @@ findings = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("time_ns", BigInteger, nullable=False),
-    Column("last_ns", BigInteger, nullable=False, index=True),
+    Column("last_ns", BigInteger, nullable=False),
+    Column("written_ns", BigInteger, nullable=False, index=True),
     Column("severity", Integer, nullable=False),
     Column("source", String(64), nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -72,6 +78,7 @@ incidents = Table(
     Column("severity", Integer, nullable=False),
     Column("first_ns", BigInteger, nullable=False),
     Column("last_ns", BigInteger, nullable=False, index=True),
+    Column("written_ns", BigInteger, nullable=False, index=True),
     Column("superseded_by", String, nullable=False),
     Column("body", LargeBinary, nullable=False),  # all but the findings themselves
 )
@@ -85,7 +92,7 @@ events = Table(
     Column("kind", String(16), nullable=False),  # finding, incident
     Column("subject", String, nullable=False),
     Column("severity", Integer, nullable=False),
-    Column("time_ns", BigInteger, nullable=False),
+    Column("written_ns", BigInteger, nullable=False, index=True),
     Index("events_subject", "kind", "subject"),
     sqlite_autoincrement=True,
 )

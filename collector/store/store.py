@@ -97,14 +97,14 @@ class Store:
             return _newest(connection)
 
     def trim(self, before_ns: int, keep_events: int) -> Mapping[str, int]:
-        """Delete what ended before `before_ns`, and events beyond the newest `keep_events`; rows by table."""
+        """Delete what was last written before `before_ns`, and events beyond the newest `keep_events`; rows by table."""
         old = {
             records: records.c.received_ns,
             dead_letters: dead_letters.c.received_ns,
-            ledgers: ledgers.c.time_ns,
-            findings: findings.c.last_ns,
-            incidents: incidents.c.last_ns,
-            events: events.c.time_ns,
+            ledgers: ledgers.c.received_ns,
+            findings: findings.c.written_ns,
+            incidents: incidents.c.written_ns,
+            events: events.c.written_ns,
         }
         with self._writing() as connection:
             gone = {t.name: connection.execute(delete(t).where(c < before_ns)).rowcount for t, c in old.items()}
@@ -115,9 +115,9 @@ class Store:
     # -- reading
 
     def restore(self, since_ns: int, limit: int) -> tuple[list[Finding], list[Incident]]:
-        """The newest findings since then, oldest first, and the incidents that stand: for the correlator."""
-        recent = select(findings.c.body).where(findings.c.last_ns >= since_ns)
-        open_ = select(incidents.c.body).where(incidents.c.last_ns >= since_ns, incidents.c.superseded_by == "")
+        """What was written since then: findings, oldest event first, and incidents that stand. For the correlator."""
+        recent = select(findings.c.body).where(findings.c.written_ns >= since_ns)
+        open_ = select(incidents.c.body).where(incidents.c.written_ns >= since_ns, incidents.c.superseded_by == "")
         with self._reading() as connection:
             rows = connection.execute(recent.order_by(findings.c.time_ns.desc()).limit(limit)).scalars()
             found = [codec.finding_from(row) for row in rows]
@@ -205,7 +205,9 @@ def _write_records(connection: Connection, key: StreamKey, position: Position, b
         finding_id = content.id if isinstance(content, Finding) else None
         rows["record"].append({**place, "kind": kind_of(record), "finding_id": finding_id, "received_ns": now})
         if isinstance(content, LedgerEntry):
-            rows["ledger"].append({**place, "time_ns": content.time_ns, "body": codec.plain_json(content.body)})
+            rows["ledger"].append(
+                {**place, "time_ns": content.time_ns, "received_ns": now, "body": codec.plain_json(content.body)}
+            )
         elif isinstance(content, BadPayload):
             rows["dead"].append(
                 {**place, "reason": content.reason, "payload": record.payload[:65536], "received_ns": now}
@@ -236,6 +238,7 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
     return {
         "time_ns": finding.time_ns,
         "last_ns": finding.last_ns or finding.time_ns,
+        "written_ns": time.time_ns(),
         "severity": int(finding.severity),
         "source": finding.source.value,
         "body": codec.finding_json(finding),
@@ -258,13 +261,14 @@ def _incident_row(incident: Incident) -> dict[str, Any]:
         "severity": int(incident.severity),
         "first_ns": incident.first_ns,
         "last_ns": incident.last_ns,
+        "written_ns": time.time_ns(),
         "superseded_by": incident.superseded_by,
         "body": codec.incident_json(incident),
     }
 
 
 def _event(kind: str, subject: str, severity: int) -> dict[str, Any]:
-    return {"kind": kind, "subject": subject, "severity": int(severity), "time_ns": time.time_ns()}
+    return {"kind": kind, "subject": subject, "severity": int(severity), "written_ns": time.time_ns()}
 
 
 def _newest(connection: Connection) -> int:

@@ -1,0 +1,106 @@
+"""`vedette collector`: receive, join, store, serve."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collector.config import Config
+    from collector.run import Ready
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--listen",
+    multiple=True,
+    default=("127.0.0.1:4317",),
+    show_default=True,
+    metavar="HOST:PORT|unix:/PATH",
+    help="Where agents and readers connect: mutual TLS over TCP, plaintext on a unix socket. Repeatable.",
+)
+@click.option("--cert", type=_FILE, help="The collector's certificate, PEM (`vedette pki issue-collector`).")
+@click.option("--key", type=_FILE, help="Its private key, PEM.")
+@click.option("--ca", type=_FILE, help="CA that signs agents and readers, PEM.")
+@click.option(
+    "--store",
+    default="/var/lib/vedette/collector.db",
+    show_default=True,
+    metavar="PATH|URL",
+    help="SQLite file, or an SQLAlchemy URL.",
+)
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Positions in audit files.  [default: the directory of --store]",
+)
+@click.option(
+    "--audit-file",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Kubernetes audit log, followed and rotated. Repeatable; need not exist yet.",
+)
+@click.option("--audit-webhook", metavar="HOST:PORT", help="Listen for a Kubernetes audit webhook.")
+@click.option("--audit-webhook-plain", is_flag=True, help="The webhook without TLS (loopback only).")
+@click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
+@click.option("--heartbeat", type=float, default=15.0, show_default=True, help="Seconds between stream heartbeats.")
+@click.option("--keep-days", type=click.IntRange(1), default=30, show_default=True, help="Retention.")
+def command(
+    listen: tuple[str, ...],
+    cert: Path | None,
+    key: Path | None,
+    ca: Path | None,
+    store: str,
+    state_dir: Path | None,
+    audit_file: tuple[Path, ...],
+    audit_webhook: str | None,
+    audit_webhook_plain: bool,
+    metrics_listen: str | None,
+    heartbeat: float,
+    keep_days: int,
+) -> None:
+    """Receive findings, join them with audit logs, serve incidents."""
+    from collector.config import Config, Retention, TlsFiles, host_port  # noqa: PLC0415
+    from collector.errors import CollectorError  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    files = [path for path in (cert, key, ca) if path is not None]
+    if len(files) not in (0, 3):
+        raise click.UsageError("--cert, --key and --ca go together")
+    try:
+        _run(
+            Config(
+                listen=listen,
+                store=store,
+                tls=TlsFiles(*files) if files else None,
+                state_dir=state_dir or (Path() if "://" in store else Path(store).absolute().parent),
+                audit_files=audit_file,
+                audit_webhook=host_port("--audit-webhook", audit_webhook) if audit_webhook else None,
+                audit_webhook_plain=audit_webhook_plain,
+                metrics_listen=host_port("--metrics-listen", metrics_listen) if metrics_listen else None,
+                heartbeat_s=heartbeat,
+                retention=Retention(days=keep_days),
+            )
+        )
+    except CollectorError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _run(config: "Config") -> None:
+    import rules  # noqa: PLC0415
+    from collector.audit import Detector  # noqa: PLC0415
+    from collector.correlate import Correlator  # noqa: PLC0415
+    from collector.run import run  # noqa: PLC0415
+    from collector.sources import audit_sources  # noqa: PLC0415
+    from detection.rules import load_compiled  # noqa: PLC0415
+
+    detector = Detector(load_compiled(rules.audit_rules()))
+    run(config, Correlator(), audit_sources(config, detector), _say_ready)
+
+
+def _say_ready(ready: "Ready") -> None:
+    metrics = f", metrics on {ready.metrics}" if ready.metrics else ""
+    click.echo(f"collector ready on {', '.join(ready.listen)}{metrics}", err=True)
