@@ -22,7 +22,7 @@ class Touch(NamedTuple):
 
 
 _PROGRAMS: tuple[tuple[float, str, frozenset[str]], ...] = (
-    (1.0, "a shell", SHELLS),
+    (1.5, "a shell", SHELLS),
     (1.5, "a package manager", frozenset(
         {"apt", "apt-get", "dpkg", "apk", "yum", "dnf", "rpm", "zypper", "pip", "pip3", "npm", "gem", "snap"})),
     (1.0, "a network tool", frozenset(
