@@ -17,6 +17,7 @@ from cli.demo.services import Endpoint
 from cli.demo.stage import Machine, Shop
 from cli.demo.story import Quiet, Verdict, judge, quiet_before
 from cli.demo.traffic import Customers
+from collector.publish.client import EventClient
 
 _LEARN_S = 60
 _JOIN_S = 15
@@ -82,7 +83,7 @@ class Performance:
                 self._learn(agent, shop)
             with self._timed("intrusion_s"):
                 done = self._intrude(machine, shop)
-            collected = Collected(stack.enter_context(endpoint.channel()))
+            collected = Collected(EventClient(stack.enter_context(endpoint.channel())))
             with self._timed("joining_s"):
                 verdict, quiet = self._await_story(collected, done, agent)
             status = learning.read_status(self._status)

@@ -11,6 +11,8 @@ import grpc
 from cli.certificates import CertificateError, Files, Role, create_ca, issue
 from cli.demo.errors import DemoError
 from cli.demo.process import Child, Processes, wait_until
+from collector.config import TlsFiles
+from collector.publish.client import open_channel
 
 _AGENT = "demo"
 SLOT_S = 0.1  # a learning slot: seconds of the demo stand for minutes of a real workload
@@ -27,8 +29,7 @@ class Endpoint:
 
     def channel(self) -> grpc.Channel:
         """A reader's channel."""
-        ca, key, certificate = (f.read_bytes() for f in (self.reader.ca, self.reader.key, self.reader.certificate))
-        return grpc.secure_channel(self.address, grpc.ssl_channel_credentials(ca, key, certificate))
+        return open_channel(self.address, TlsFiles(self.reader.certificate, self.reader.key, self.reader.ca))
 
 
 def vedette() -> str:
