@@ -8,6 +8,7 @@ from typing import Protocol
 from agent.detect.detector import Detector
 from agent.events import Event, RawBatch
 from agent.identify.identify import Identifier
+from agent.identify.workloads import workload_of
 from agent.learn.learner import Learner
 from agent.observation import Observation
 from agent.sinks import Sink
@@ -15,7 +16,6 @@ from agent.source.port import Source
 from agent.workload import Identified
 from detection.finding import Finding, Kind, Severity
 
-_LOSS_CAUSES = ("lost_ring", "lost_scratch")
 # A finding that close to a loss of its class says so; a profile class that lost events cannot be stable.
 _LOSSY_NS = 1_000_000_000
 _BEHAVIOUR_OF = {"exec": "exec", "fork": "exec", "open": "write", "connect": "egress"}
@@ -96,11 +96,12 @@ class Core:
     def close_slot(self, now_ns: int) -> None:
         """End of a time slot: what the kernel filtered still counts as seen."""
         self._learner.recount(self._source.behaviours(), now_ns)
-        self._learner.advance(now_ns)
+        alive = ((c.id, workload_of(c)) for c in self._identifier.containers())
+        self._learner.advance(now_ns, alive)
 
     def _note_losses(self, now_ns: int) -> None:
         for name, causes in self._source.counters().items():
-            lost = sum(causes.get(cause, 0) for cause in _LOSS_CAUSES)
+            lost = sum(n for cause, n in causes.items() if cause.startswith("lost_"))
             if lost > self._lost.get(name, 0):
                 self._lossy_until[name] = now_ns + _LOSSY_NS
                 if name in _BEHAVIOUR_OF:
@@ -112,6 +113,8 @@ class Core:
         return {
             **{f"decode_{cause}": n for cause, n in self._decoder.rejected.items()},
             **self._identifier.dropped(),
+            **self._learner.dropped(),
+            "detect_windows_evicted": self._detector.counters()["windows_evicted"],
             **self._sink.dropped(),
             **self._errors,
         }

@@ -16,11 +16,12 @@ from agent.core import Core
 from agent.decode.decode import Decoder
 from agent.decode.layout import ABI_VERSION
 from agent.detect.detector import Detector
-from agent.errors import ConfigError
+from agent.errors import AgentError, ConfigError
 from agent.events import RawBatch
 from agent.history import RunHistory
 from agent.identify.identify import Identifier
-from agent.learn.learner import LearnConfig, Learner
+from agent.learn.config import LearnConfig
+from agent.learn.learner import Learner
 from agent.ledger import Ledger, LedgerEvent, ProfileState
 from agent.sinks import FileSink, Sink, SpoolSink
 from agent.source.core_re import CoReSource
@@ -86,7 +87,8 @@ class Agent:
         stop_metrics = self._serve_metrics()
         if self._uplink:
             self._uplink.start()
-        self._learner.load(self._profiles)
+        if (problem := self._learner.load(self._profiles)) is not None:
+            log.error("%s", problem)
         reader = threading.Thread(target=self._read, name="reader", daemon=True)
         try:
             self._source.start()
@@ -214,8 +216,8 @@ class Agent:
     def _save_profiles(self) -> None:
         try:
             self._learner.save(self._profiles)
-        except OSError as error:
-            log.error("profiles %s: %s; they are kept in memory", self._profiles, error)
+        except AgentError as error:
+            log.error("%s; the profiles stay in memory", error)
 
 
 def _credentials(address: CollectorAddress) -> Credentials | None:
