@@ -294,7 +294,9 @@ class Spool:
             path.unlink()
 
     def close(self) -> None:
-        """Force everything to the disk and let go of the directory."""
+        """Force everything to the disk and let go of the directory; again does nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         with self._changed:
             self._changed.notify_all()

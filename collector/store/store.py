@@ -97,7 +97,7 @@ class Store:
             return _newest(connection)
 
     def trim(self, before_ns: int, keep_events: int) -> Mapping[str, int]:
-        """Delete what was last written before `before_ns`, and events beyond the newest `keep_events`; rows by table."""
+        """Delete what was last written before then, and events beyond the newest `keep_events`; rows by table."""
         old = {
             records: records.c.received_ns,
             dead_letters: dead_letters.c.received_ns,

@@ -162,7 +162,7 @@ def test_damage_while_running_is_detected_on_reading_and_recover_saves_the_rest(
 
 
 def test_at_the_cap_low_findings_go_first_then_findings_and_ledgers_last(spool: Spool) -> None:
-    accepted = {p: 0 for p in Priority}
+    accepted = dict.fromkeys(Priority, 0)
     for priority in Priority:
         while spool.append(b"x" * 1000, priority=priority) is not None:
             accepted[priority] += 1
