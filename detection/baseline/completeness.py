@@ -74,7 +74,7 @@ def unseen_items(data: Incidence) -> float:
         return 0.0
     if q2:
         return (t - 1) / t * q1 * q1 / (2 * q2)
-    return (t - 1) / t * q1 * (q1 - 1) / 2
+    return (t - 1) / t * q1 * max(0, q1 - 1) / 2
 
 
 @lru_cache(maxsize=4096)

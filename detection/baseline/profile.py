@@ -33,7 +33,7 @@ class ProfileConfig:
     `target` / `empty_factor`. It stays stable until the bound exceeds `hysteresis` × `target`.
     """
 
-    target: float = 0.01
+    target: float = 0.02
     confidence: float = 0.95
     min_units: int = 30
     empty_factor: float = 2.0

@@ -33,7 +33,7 @@ _EXACT = (
 _VARIABLE = re.compile(
     r"(?P<uuid>[0-9a-fA-F]{8}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{12})"
     r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?!\d))"
-    r"|(?P<hex>(?<![0-9a-zA-Z])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
+    r"|(?P<hex>(?<![0-9a-zA-Z])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
     r"|(?P<n>\d{3,})"
 )
 _PROC = re.compile(r"^/proc/(\d+|self|thread-self)(?:(/task)/\d+)?(?:(/(?:fd|fdinfo|map_files))/[^/]+)?")
