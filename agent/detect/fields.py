@@ -33,6 +33,7 @@ _UPPER, _MEMFD, _TMPFS, _UNLINKED = (
     int(f) for f in (FileFlag.UPPER_LAYER, FileFlag.MEMFD, FileFlag.TMPFS, FileFlag.UNLINKED)
 )
 _CHANGES = FileFlag.WRITE | FileFlag.CREATED
+_MANY_IN_ONE = ("busybox", "toybox", "coreutils", "kmod")
 _PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 
 # Bit numbers of include/uapi/linux/capability.h.
@@ -132,6 +133,33 @@ def plain(address: Address) -> str:
     return str(mapped or address)
 
 
+def applet(process: Process) -> str:
+    """What a many-in-one binary (busybox, toybox, coreutils, kmod) was run as, "" for any other program."""
+    name = posixpath.basename(process.path)
+    if not name.startswith(_MANY_IN_ONE) or not process.argv:
+        return ""
+    asked = posixpath.basename(process.argv[0]).lstrip("-")
+    if asked.startswith(_MANY_IN_ONE):  # "busybox wget …": the applet is the first argument
+        asked = posixpath.basename(process.argv[1]) if len(process.argv) > 1 else ""
+    return "" if asked.startswith("-") else asked
+
+
+def images(process: Process) -> str | tuple[str, str]:
+    """A program's path; for a many-in-one binary also the path its applet would have by itself, so that a
+    rule on `/bin/wget` sees busybox's.
+    """
+    name = applet(process)
+    return (process.path, f"{posixpath.dirname(process.path)}/{name}") if name else process.path
+
+
+def _ancestors(source: Source) -> tuple[str, ...]:
+    found: list[str] = []
+    for process in source.identified.ancestors:
+        either = images(process)
+        found += (either,) if isinstance(either, str) else either
+    return tuple(found)
+
+
 def _process(source: Source) -> Process:
     return source.identified.process
 
@@ -221,7 +249,15 @@ def _pod_name(container: Container) -> str:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("Image", _ALL, "path", "the program's file, as the container sees it", lambda s: _process(s).path),
+    Field(
+        "Image",
+        _ALL,
+        "path",
+        "the program's file, as the container sees it; for busybox and the like also the applet's own path",
+        lambda s: images(_process(s)),
+        shown=lambda s: _process(s).path,
+    ),
+    Field("process.applet", _ALL, "text", "what busybox and the like were run as", lambda s: applet(_process(s))),
     Field(
         "CommandLine",
         _ALL,
@@ -233,7 +269,14 @@ FIELDS: tuple[Field, ...] = (
     Field("CurrentDirectory", (PROCESS,), "path", "working directory at exec", lambda s: _process(s).cwd),
     Field("User", _ALL, "text", "`root`, else the numeric user id", lambda s: _user(_process(s).uid)),
     Field("ProcessId", _ALL, "integer", "process id as the host sees it", lambda s: _process(s).pid),
-    Field("ParentImage", _ALL, "path", "the parent's program", _of_parent(lambda p: p.path)),
+    Field(
+        "ParentImage",
+        _ALL,
+        "path",
+        "the parent's program, in the same way",
+        _of_parent(images),
+        shown=_of_parent(lambda p: p.path),
+    ),
     Field(
         "ParentCommandLine",
         _ALL,
@@ -275,13 +318,7 @@ FIELDS: tuple[Field, ...] = (
     Field("process.script", (PROCESS,), "boolean", "the kernel ran an interpreter for a script", _exe_flag(_SCRIPT)),
     Field("process.secure", (PROCESS,), "boolean", "the exec gained privilege (AT_SECURE)", _exe_flag(_SECURE)),
     Field("process.capabilities", (PROCESS,), "list", "effective capabilities", _capabilities, evidence=False),
-    Field(
-        "process.ancestors",
-        _ALL,
-        "list",
-        "programs from the parent upwards",
-        lambda s: tuple(p.path for p in s.identified.ancestors),
-    ),
+    Field("process.ancestors", _ALL, "list", "programs from the parent upwards", _ancestors),
     Field("TargetFilename", (FILE, ACCESS), "path", "the file", lambda s: target_path(s.identified) or None),
     Field("file.action", (FILE, ACCESS), "text", "create, write, read or chmod", _action),
     Field("file.created", (FILE,), "boolean", "this open created it", _file_flag(int(FileFlag.CREATED))),
