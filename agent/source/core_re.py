@@ -40,6 +40,8 @@ class CoReSource:
         self._reading = threading.Lock()
         self._states: dict[str, ProbeState] = {}
         self._links: list[Any] = []
+        self._loaded: list[Program] = []
+        self._last_counters: Mapping[str, Mapping[str, int]] = {}
         self._object: Any = None
         self._ring: Ring | None = None
 
@@ -69,19 +71,29 @@ class CoReSource:
         return list(self._states.values())
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """As the port says; "lost_recursion" counts runs the kernel skipped, by the program's class."""
-        return self._counters.read()
+        """As the port says, and "lost_recursion": runs the kernel skipped because another program was running."""
+        if self._object is None:
+            return self._last_counters
+        counters = self._counters.read()
+        for causes in counters.values():
+            causes["lost_recursion"] = 0
+        for program in self._loaded:
+            fd = self._lib.bpf.bpf_program__fd(self._program(program))
+            counters[program.event.name.lower()]["lost_recursion"] += self._lib.recursion_misses(fd)
+        return counters
 
     def behaviours(self) -> Iterator[tuple[BehaviourKey, int]]:
         """As the port says, in batches of 4,096."""
-        return self._novelty.items()
+        return self._novelty.items() if self._object is not None else iter(())
 
     def forget(self, keys: Sequence[BehaviourKey]) -> int:
         """As the port says. One system call for each key."""
-        return self._novelty.forget(keys)
+        return self._novelty.forget(keys) if self._object is not None else 0
 
     def stop(self) -> None:
-        """Detach and unload; waits for a read under way. Counters and behaviours are gone afterwards."""
+        """Detach and unload; waits for a read under way. Counters keep their last values, behaviours are gone."""
+        if self._loaded:
+            self._last_counters = self.counters()
         for link in self._links:
             self._lib.bpf.bpf_link__destroy(link)
         self._links.clear()
@@ -89,7 +101,7 @@ class CoReSource:
             ring, self._ring = self._ring, None
             if ring:
                 ring.close()
-        if self._object:
+        if self._object is not None:
             self._lib.bpf.bpf_object__close(self._object)
             self._object = None
 
@@ -135,11 +147,12 @@ class CoReSource:
             if self._lib.bpf.bpf_program__fd(pointer) < 0:
                 continue
             link = self._lib.bpf.bpf_program__attach(pointer)
+            reason = os.strerror(self._lib.ffi.errno)
             if link == self._lib.ffi.NULL:
-                reason = os.strerror(self._lib.ffi.errno)
                 self._states[program.name] = ProbeState(program.name, False, f"{reason}: {program.unseen}")
             else:
                 self._links.append(link)
+                self._loaded.append(program)
                 self._states[program.name] = ProbeState(program.name, True)
         if not self._links:
             raise SourceError("no program could be attached; `vedette probe` says what is missing")

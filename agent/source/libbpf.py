@@ -1,6 +1,7 @@
 """libbpf and the ring drain, bound through cffi in ABI mode: no compiler and no headers at run time."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ _LIBC = """
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 """
 _KIND_TYPEDEF = 8
+_PROG_INFO_BYTES = 216  # struct bpf_prog_info up to recursion_misses (Linux 5.12), whose offset is ABI
+_RECURSION_MISSES = slice(208, 216)
 
 
 class LibBpf:
@@ -83,6 +86,12 @@ class LibBpf:
         if result < 0:
             raise SourceError(f"{what}: {os.strerror(-result)}")
         return result
+
+    def recursion_misses(self, program_fd: int) -> int:
+        """How often the kernel skipped a program because one was running on that CPU; 0 before Linux 5.12."""
+        info, length = self.ffi.new("char[]", _PROG_INFO_BYTES), self.ffi.new("uint32_t *", _PROG_INFO_BYTES)
+        self.bpf.bpf_obj_get_info_by_fd(program_fd, info, length)
+        return int.from_bytes(bytes(self.ffi.buffer(info))[_RECURSION_MISSES], sys.byteorder)
 
     def mount_tracefs(self, target: str) -> bool:
         """Mount tracefs; whether it worked."""

@@ -108,7 +108,7 @@ static __always_inline __u16 tail__path(struct record *r, struct dentry *dentry,
 	for (step = 0; step < PATH_STEPS; step++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent) {
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
 
 			if (below == mount || !below)
@@ -119,10 +119,11 @@ static __always_inline __u16 tail__path(struct record *r, struct dentry *dentry,
 		}
 		if (r->end - begin > PATH_BYTES)
 			break;
-		if (tail__string(r, BPF_CORE_READ(dentry, d_name.name), NAME_BYTES, OF_KERNEL))
-			r->end++; /* keep the NUL */
-		else
+		if (!tail__string(r, BPF_CORE_READ(dentry, d_name.name), NAME_BYTES, OF_KERNEL))
 			break;
+		r->end++; /* keep the NUL */
+		if (dentry == parent)
+			break; /* never had a directory: a memfd, a deleted root */
 		dentry = parent;
 	}
 	if (step == PATH_STEPS || r->end - begin > PATH_BYTES) {

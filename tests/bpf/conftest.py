@@ -1,0 +1,180 @@
+"""A live sensor that remembers what it saw, a load program, and real containers made from nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from agent.decode.decode import Decoder
+from agent.events import Event
+from agent.source.core_re import CoReSource
+
+E = TypeVar("E")
+_DRAIN_S = 5.0
+
+
+class Recorder:
+    """A started sensor. `events` are all since start, drained at every look."""
+
+    def __init__(self, source: CoReSource) -> None:
+        self.source = source
+        self.decoder = Decoder()
+        self._events: list[Event] = []
+
+    def drain(self) -> list[Event]:
+        """Everything the kernel wrote so far: records are in the ring before their system call returns."""
+        deadline = time.monotonic() + _DRAIN_S
+        while (batch := self.source.read(0)) and time.monotonic() < deadline:
+            self._events += self.decoder.decode(batch)
+        assert not self.decoder.rejected
+        return self._events
+
+    def of(self, kind: type[E], where: Callable[[E], bool] = lambda _: True) -> list[E]:
+        """The events of one type that fulfil a condition, in order."""
+        return [event for event in self.drain() if isinstance(event, kind) and where(event)]
+
+    def lost(self) -> dict[str, int]:
+        """Every loss the sensor counted, by class and cause; {} when there was none."""
+        return {
+            f"{kind}.{cause}": count
+            for kind, causes in self.source.counters().items()
+            for cause, count in causes.items()
+            if cause.startswith("lost_") and count
+        }
+
+
+@pytest.fixture(scope="session")
+def source() -> Iterator[CoReSource]:
+    """One started sensor for the whole run: attaching and detaching take a second together."""
+    started = CoReSource()
+    started.start()
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def sensor(source: CoReSource) -> Recorder:
+    """The sensor on this kernel, with what happened before the test behind it. Watches all but the test's process."""
+    Recorder(source).drain()
+    return Recorder(source)
+
+
+@pytest.fixture(scope="session")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled load program (tests/bpf/load.c), static."""
+    target = tmp_path_factory.mktemp("load") / "load"
+    source = Path(__file__).with_name("load.c")
+    subprocess.run(["cc", "-O2", "-static", "-o", target, source], check=True)
+    return target
+
+
+@pytest.fixture
+def public_load(load: Path) -> Iterator[Path]:
+    """A copy of the load program that any user may reach and run."""
+    with tempfile.TemporaryDirectory(prefix="vt-public-") as directory:
+        Path(directory).chmod(0o755)
+        copy = Path(directory, "load")
+        shutil.copy(load, copy)
+        copy.chmod(0o755)
+        yield copy
+
+
+def cgroup2_root() -> Path:
+    """Where the v2 hierarchy is mounted, alone or beside v1."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, target, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(target)
+    pytest.skip("needs a cgroup v2 hierarchy")
+
+
+class Container:
+    """A runc container on an overlay of a busybox image; its init sleeps. `upper` is what it wrote."""
+
+    def __init__(self, directory: Path, load: Path) -> None:
+        self.name = f"vt-test-{uuid.uuid4().hex[:12]}"
+        self._directory, self._state = directory, directory / "state"
+        self.image, self.upper, self.root = (directory / name for name in ("image", "upper", "rootfs"))
+        self._make_image(load)
+        self._mount()
+        self._configure()
+
+    def _make_image(self, load: Path) -> None:
+        for name in ("bin", "proc", "sys", "dev", "tmp", "etc"):
+            (self.image / name).mkdir(parents=True)
+        shutil.copy("/usr/bin/busybox", self.image / "bin/busybox")
+        shutil.copy(load, self.image / "bin/load")
+        for name in ("sh", "sleep", "true", "cp", "cat", "chmod", "touch"):
+            (self.image / "bin" / name).symlink_to("busybox")
+
+    def _mount(self) -> None:
+        work = self._directory / "work"
+        for directory in (self.upper, work, self.root):
+            directory.mkdir()
+        layers = f"lowerdir={self.image},upperdir={self.upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
+
+    def _configure(self) -> None:
+        subprocess.run(["runc", "spec"], cwd=self._directory, check=True)
+        path = self._directory / "config.json"
+        config = json.loads(path.read_text())
+        config["process"] |= {"terminal": False, "args": ["/bin/sleep", "1000"]}
+        config["process"].pop("rlimits", None)
+        config["root"] = {"path": str(self.root), "readonly": False}
+        config["linux"]["cgroupsPath"] = f"/{self.name}"
+        path.write_text(json.dumps(config))
+
+    def _runc(self, *arguments: str) -> int:
+        command = ["runc", "--root", str(self._state), *arguments]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        return subprocess.run(command, cwd=self._directory, check=False, **streams).returncode
+
+    def start(self) -> None:
+        """Run the init; the container exists when this returns."""
+        assert self._runc("run", "--detach", self.name) == 0
+
+    @property
+    def cgroup_id(self) -> int:
+        """The inode of the container's directory in the v2 hierarchy, found without the sensor."""
+        return (cgroup2_root() / self.name).stat().st_ino
+
+    def run(self, *argv: str) -> int:
+        """Run a program in the container, as `kubectl exec` would; its exit status."""
+        return self._runc("exec", self.name, *argv)
+
+    def remove(self) -> None:
+        """Kill and unmount."""
+        self._runc("delete", "--force", self.name)
+        subprocess.run(["umount", self.root], check=True)
+
+
+@pytest.fixture
+def container(tmp_path: Path, load: Path) -> Iterator[Container]:
+    """A running container of its own for each test."""
+    made = Container(tmp_path, load)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def run(load: Path) -> Callable[..., int]:
+    """Run the load program on the host with some arguments, optionally in a directory; its status."""
+
+    def run_load(*arguments: object, cwd: Path | None = None) -> int:
+        command: Sequence[str] = [str(load), *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd or os.sep, check=False).returncode
+
+    return run_load
