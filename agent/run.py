@@ -13,6 +13,7 @@ import rules
 from agent import metrics
 from agent.config import AgentConfig, CollectorAddress
 from agent.core import Core
+from agent.dead_letter import DeadLetterFile
 from agent.decode.decode import Decoder
 from agent.decode.layout import ABI_VERSION
 from agent.detect.detector import Detector
@@ -61,7 +62,7 @@ class Agent:
         self._detector = Detector(load_compiled(rules.runtime_rules()), config.node)
         self._core = Core(
             source=self._source,
-            decoder=Decoder(),
+            decoder=Decoder(DeadLetterFile(config.state_dir / "undecoded.jsonl").add),
             identifier=self._identifier,
             learner=self._learner,
             detector=self._detector,
