@@ -37,12 +37,14 @@ def command(form: str, keep: bool, work_dir: Path) -> None:
 
     Needs root. Takes less than a minute and leaves nothing running. Ends with status 0 only if the alert is complete.
     """
+    logs = ""
     try:
         stage.check_machine()
         with _progress() as progress, stage.work_directory(work_dir, keep) as work:
+            logs = f"\nNothing is left running. The logs are in {work / 'logs'}."
             told = Performance(work, progress).play()
     except DemoError as e:
-        raise click.ClickException(f"{e}\n{_where_to_look(work_dir)}") from e
+        raise click.ClickException(f"{e}{logs}") from e
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; everything was taken down") from None
     _show(told, form, work_dir.resolve() if keep else None)
@@ -63,11 +65,6 @@ def _progress() -> Iterator[Progress]:
         progress.end("✗", "red")
         raise
     progress.end()
-
-
-def _where_to_look(work_dir: Path) -> str:
-    logs = work_dir / "logs"
-    return f"Nothing is left running. The logs are in {logs}." if logs.is_dir() else ""
 
 
 def _show(told: Told, form: str, kept: Path | None) -> None:

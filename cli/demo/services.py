@@ -14,7 +14,7 @@ from cli.demo.process import Child, Processes, wait_until
 from collector.config import TlsFiles
 from collector.publish.client import open_channel
 
-_AGENT = "demo"
+_AGENT = "demo-agent"
 SLOT_S = 0.1  # a learning slot: seconds of the demo stand for minutes of a real workload
 
 
@@ -44,8 +44,8 @@ def make_endpoint(pki: Path) -> Endpoint:
     """A free address, an authority, and certificates for the collector, the agent and a reader. Raises: DemoError."""
     try:
         create_ca(pki)
-        collector = issue(pki, Role.COLLECTOR, "demo", ["127.0.0.1"])
-        return Endpoint(_free_address(), collector, issue(pki, Role.AGENT, _AGENT), issue(pki, Role.READER, "demo"))
+        collector = issue(pki, Role.COLLECTOR, "demo-collector", ["127.0.0.1"])
+        return Endpoint(_free_address(), collector, issue(pki, Role.AGENT, _AGENT), issue(pki, Role.READER, "demo-reader"))
     except CertificateError as e:
         raise DemoError(f"cannot make certificates: {e}") from e
 
