@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-/* The ring drain: copies records, back to back, into one buffer of the caller's. Called from Python
- * through cffi, which releases the interpreter lock for the length of each call.
- */
+/* The ring drain: copies records, back to back, into one buffer of the caller's. Python calls it
+ * through cffi, which lets go of the interpreter lock meanwhile. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -48,8 +47,7 @@ struct vedette_ring *vedette_ring_new(int map_fd)
 }
 
 /* Wait up to timeout_ms for a record, let more gather for pause_us, then copy what is there into
- * out, as far as it has room. Gives the number of bytes, negative errno on failure.
- */
+ * out, as far as it has room. Gives the number of bytes, negative errno on failure. */
 long vedette_ring_read(struct vedette_ring *ring, char *out, size_t room, int timeout_ms, long pause_us,
 		       unsigned int *records)
 {
@@ -76,26 +74,23 @@ void vedette_ring_free(struct vedette_ring *ring)
 	free(ring);
 }
 
-static char log_text[LOG_MAX];
+static char log_text[LOG_MAX]; /* one for the process, as libbpf has one print function */
 static size_t log_used;
 
 /* libbpf's messages, kept for the error a failed load is reported with. */
 static int keep_message(enum libbpf_print_level level, const char *format, va_list args)
 {
-	int n;
+	size_t room = LOG_MAX - log_used;
+	int n = level == LIBBPF_DEBUG ? 0 : vsnprintf(log_text + log_used, room, format, args);
 
-	if (level == LIBBPF_DEBUG || log_used >= LOG_MAX - 1)
-		return 0;
-	n = vsnprintf(log_text + log_used, LOG_MAX - log_used, format, args);
 	if (n > 0)
-		log_used = log_used + n < LOG_MAX ? log_used + n : LOG_MAX - 1;
+		log_used += (size_t)n < room ? (size_t)n : room - 1;
 	return n;
 }
 
 void vedette_log_start(void)
 {
-	log_used = 0;
-	log_text[0] = 0;
+	log_used = log_text[0] = 0;
 	libbpf_set_print(keep_message);
 }
 

@@ -1,0 +1,82 @@
+"""What the CO-RE sensor decides before it touches the kernel, and the fake that stands in for it."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.errors import SourceError
+from agent.events import EventType, FileId, RawBatch
+from agent.source import core_re
+from agent.source.fake import FakeSource
+from agent.source.port import BehaviourKey, ProbeState, Source
+from agent.source.programs import PROGRAMS, Program
+
+BTF = Program("p", EventType.EXIT, "btf:sched_process_exit", "exits go unseen", parameters=2)
+
+
+class Types:
+    """A kernel whose tracepoints all have `count` arguments."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def parameters(self, tracepoint: str) -> int:
+        return self._count
+
+
+@pytest.mark.parametrize(
+    ("count", "newer", "older"), [(2, None, ""), (1, "", None), (-1, "no BTF tracepoint", "no BTF tracepoint")]
+)
+def test_one_of_two_variants_is_chosen_by_the_tracepoints_arguments(count, newer, older):
+    """The program for the newer kernel where it has the argument, else the one for the older; never both."""
+    old = BTF._replace(below=True)
+    for program, expected in ((BTF, newer), (old, older)):
+        missing = core_re._missing(program, Types(count), None)
+        assert missing is None if expected is None else missing.startswith(expected)
+        assert missing != "" or expected == ""
+
+
+def test_a_classic_tracepoint_must_be_in_tracefs(tmp_path: Path):
+    """Without tracefs, or without the tracepoint, the program says what is missing."""
+    program = Program("p", EventType.OPEN, "syscalls:sys_exit_open", "opens go unseen")
+    (tmp_path / "events/syscalls").mkdir(parents=True)
+    assert core_re._missing(program, Types(0), None) == "tracefs is not mounted"
+    assert "no tracepoint sys_exit_open" in core_re._missing(program, Types(0), tmp_path)
+    (tmp_path / "events/syscalls/sys_exit_open").mkdir()
+    assert core_re._missing(program, Types(0), tmp_path) is None
+
+
+def test_every_program_is_in_a_probe_file_and_says_what_goes_unseen():
+    """The table and the C sources name the same programs."""
+    probes = Path(__file__).resolve().parents[3] / "bpf/probes"
+    text = "".join(path.read_text() for path in probes.glob("*.bpf.c"))
+    assert text.count("\nSEC(") == len(PROGRAMS)
+    assert all(f"{program.name}(" in text or f"({program.name}," in text for program in PROGRAMS)
+    assert all(program.unseen for program in PROGRAMS)
+
+
+def test_probe_files_keep_their_bound():
+    """A probe file has at most 150 lines, the ring drain at most 100."""
+    bpf = Path(__file__).resolve().parents[3] / "bpf"
+    assert all(len(path.read_text().splitlines()) <= 150 for path in bpf.glob("probes/*.c"))
+    assert len((bpf / "ring/ring.c").read_text().splitlines()) <= 100
+
+
+def test_fake_source_keeps_the_ports_promises():
+    """Batches in order and then None; forget counts; nothing is read after stop."""
+    key = BehaviourKey(1, EventType.OPEN, FileId(1, 2, 3), b"x")
+    batch = RawBatch(b"", 0, 0)
+    source: Source = FakeSource([batch, batch], known={key: 3})
+    assert source.read(0) is None
+    source.start()
+    assert source.read(0) == batch
+    assert (source.forget([key]), source.forget([key]), list(source.behaviours())) == (1, 0, [])
+    assert source.probes() == (ProbeState("fake", True),)
+    source.stop()
+    assert source.read(0) is None
+
+
+def test_fake_source_can_refuse():
+    """For tests of what the agent does without a sensor."""
+    with pytest.raises(SourceError, match="no BTF"):
+        FakeSource(refuses="no BTF").start()
