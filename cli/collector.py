@@ -97,7 +97,7 @@ def _run(config: "Config") -> None:
     from collector.sources import audit_sources  # noqa: PLC0415
     from detection.rules import load_compiled  # noqa: PLC0415
 
-    detector = Detector(load_compiled(rules.audit_rules()))
+    detector = Detector(load_compiled(rules.compiled("audit")))
     run(config, Correlator(), audit_sources(config, detector), _say_ready)
 
 

@@ -13,6 +13,7 @@ from agent.uplink import Backoff, Credentials, Identity, Uplink
 from agent.uplink.wire import finding_payload
 from cli.certificates import Files, Role, create_ca, issue
 from collector.config import Config, TlsFiles
+from collector.errors import CollectorError
 from collector.incident import Incident, Join
 from collector.metrics import Metrics
 from collector.run import Collector, Ready
@@ -65,7 +66,7 @@ class RunningCollector:
         self.config = config
         self.correlator = OneIncident()
         self._started = threading.Event()
-        self._error: BaseException | None = None
+        self._error: CollectorError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         assert self._started.wait(30)
@@ -81,7 +82,7 @@ class RunningCollector:
             collector = Collector(self.config, self.correlator, {})
             self.metrics: Metrics = collector.metrics
             self.ready: Ready = await collector.start()
-        except BaseException as error:
+        except CollectorError as error:
             self._error = error
             self._started.set()
             return

@@ -7,6 +7,8 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from vedette.v1 import agent_pb2, agent_pb2_grpc
 
 from agent.errors import UplinkError
@@ -232,9 +234,6 @@ def test_a_gap_or_a_broken_chain_is_refused_after_what_came_before_it(
 
 
 def test_health_and_reflection_answer(make_collector: Any) -> None:
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-    from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-
     collector = make_collector()
     with grpc.insecure_channel(collector.address) as channel:
         for name in ("", "vedette.v1.AgentService", "vedette.v1.EventService"):
