@@ -5,15 +5,18 @@ from collections.abc import Callable, Mapping
 
 from agent.events import Cgroup, Event, Exec, Exit, Fork, Head, Task
 from agent.identify.addresses import namespace
+from agent.identify.cgroup_path import NOTHING
 from agent.identify.cgroups import CgroupTable, find_layout
 from agent.identify.paths import Limits, Paths
 from agent.identify.processes import Node, ProcessTree
 from agent.identify.procfs import Found, pids, read_process
 from agent.identify.residents import Resident, Residents
 from agent.identify.runtimes import Runtimes
+from agent.identify.workloads import HOST
 from agent.workload import Container, Identified, Process
 
 _PREFIX = "identify_"
+_SET_UP_NS = 5_000_000_000
 
 
 class Identifier:
@@ -32,6 +35,7 @@ class Identifier:
         self._residents = Residents(paths, limits, self._cgroups, runtimes, self._counts)
         self._tree = ProcessTree(boot_id, paths.proc, limits, self._counts)
         self._host_mnt = namespace(paths.proc, 1, "mnt")
+        self._host = Resident("/", NOTHING, HOST)
         self._host_pid_ns = namespace(paths.proc, 1, "pid")
         self._handlers: dict[type, Callable[..., Identified | None]] = {
             Fork: self._fork,
@@ -53,9 +57,13 @@ class Identifier:
         node = self._tree.executed(event, now_ns)
         resident = self._resident(self._residents.of_new_program(task.cgroup_id, task.pid, now_ns), task)
         if not node.placed or node.container_id != resident.container_id:
+            if self._is_set_up(node, resident, task, now_ns):
+                resident = self._outside(node, now_ns)
             self._place(node, resident, task.ns_pid, now_ns)
-        if not resident.mount_ns and resident.container is not None and not node.entry_id:
-            self._learn_mount_ns(resident, task.mnt_ns)
+        elif node.key == resident.init_key and node.entry_id:
+            self._tree.moved(node, node.container_id, "")  # the runtime's word came after another's event
+        if not resident.mount_ns and resident.container is not None:
+            self._learn_mount_ns(node, resident, task.mnt_ns)
         process = self._tree.describe(node, event)
         return Identified(event, process, self._tree.ancestors(node), resident.container, resident.workload)
 
@@ -74,10 +82,39 @@ class Identifier:
         task, now_ns = head.task, head.time_ns
         node.cgroup_id = task.cgroup_id
         resident = self._resident(self._residents.of(task.cgroup_id, task.pid, now_ns), task)
-        if not node.placed or node.container_id != resident.container_id:
+        if not node.placed:
             self._place(node, resident, task.ns_pid, now_ns)
+        elif node.container_id != resident.container_id:
+            if resident.container is not None and now_ns - node.seen_ns < _SET_UP_NS:
+                resident = self._outside(node, now_ns)
+            else:
+                self._place(node, resident, task.ns_pid, now_ns)
         process = node.value or self._tree.value(node)
         return Identified(event, process, self._tree.ancestors(node), resident.container, resident.workload)
+
+    def _is_set_up(self, node: Node, resident: Resident, task: Task, now_ns: int) -> bool:
+        """Whether a program in a container's cgroup is its runtime at work: started from outside, in the host's files.
+
+        runc runs itself again as "runc init", now before, now after it is moved to the container's cgroup. A
+        program that *left* the container's mount namespace has its parent inside and is not meant.
+        """
+        if resident.container is None or task.mnt_ns != self._host_mnt or resident.mount_ns == self._host_mnt:
+            return False
+        if node.key == resident.init_key:
+            return False
+        return node.parent is None or self._container_of(node.parent, now_ns) != resident.container_id
+
+    def _outside(self, node: Node, now_ns: int) -> Resident:
+        """Where a process is at home that is in a container's cgroup or namespaces but not of the container.
+
+        A process is of a container from its first exec there (or by birth): until then it runs the program of
+        the runtime that sets the container up. An exec that was lost is made up for after a few seconds.
+        """
+        parent = node.parent
+        if parent is None or not parent.cgroup_id or parent.container_id != node.container_id:
+            return self._host
+        home = self._residents.of(parent.cgroup_id, parent.pid, now_ns)
+        return home if home.container_id == node.container_id else self._host
 
     def _cgroup(self, event: Cgroup) -> None:
         self._residents.cgroup_changed(event)
@@ -88,25 +125,35 @@ class Identifier:
             return resident
         return self._residents.in_mount_ns(task.mnt_ns) or resident
 
-    def _learn_mount_ns(self, resident: Resident, mount_ns: int) -> None:
-        if mount_ns and mount_ns != self._host_mnt and self._residents.in_mount_ns(mount_ns) is None:
+    def _learn_mount_ns(self, node: Node, resident: Resident, mount_ns: int) -> None:
+        """A container's mount namespace is its first process's; others may be anywhere."""
+        if node.key == resident.init_key and mount_ns == self._host_mnt:
+            resident.mount_ns = mount_ns  # a container without one of its own
+            return
+        if node.key != resident.init_key:
+            mount_ns = self._residents.init_namespace(resident, "mnt")
+        if mount_ns not in (0, self._host_mnt) and self._residents.in_mount_ns(mount_ns) is None:
             self._residents.owns_mount_ns(resident, mount_ns)
 
     def _place(self, node: Node, resident: Resident, ns_pid: int, now_ns: int) -> None:
         """The process is in another container than it was, or is seen for the first time."""
-        entry_id = ""
-        if resident.container is not None:
-            parent = node.parent
-            if parent is not None and self._container_of(parent, now_ns) == resident.container_id:
+        entry_id, parent = "", node.parent
+        if resident.container is not None and parent is not None:
+            home = self._container_of(parent, now_ns)
+            if home == resident.container_id:
                 entry_id = parent.entry_id
-            elif not self._is_init(node, resident, ns_pid):
+            # A parent of which nothing is known proves no entry.
+            elif not self._is_init(node, resident, ns_pid) and home is not None:
                 entry_id = self._tree.exec_id(node.key)
         self._tree.moved(node, resident.container_id, entry_id)
 
-    def _container_of(self, node: Node, now_ns: int) -> str:
+    def _container_of(self, node: Node, now_ns: int) -> str | None:
+        """The id of the container a process is of, "" for none; None when that cannot be told any more."""
         if node.placed:
             return node.container_id
-        return self._residents.of(node.cgroup_id, node.pid, now_ns).container_id if node.cgroup_id else ""
+        path = self._cgroups.path_of_pid(node.pid) if not node.exited_ns else None
+        cgroup_id = self._cgroups.id_of(path) if path else node.cgroup_id
+        return self._residents.of(cgroup_id, node.pid, now_ns).container_id if cgroup_id else None
 
     def _is_init(self, node: Node, resident: Resident, ns_pid: int) -> bool:
         """Whether this is the container's first process: by its runtime's word, else the first one seen."""
@@ -155,8 +202,8 @@ class Identifier:
         if node.entry_id == node_id(node) and one.pid_ns == self._host_pid_ns:
             # Orphans of a container without a pid namespace get a parent outside: that proves no entry.
             self._tree.moved(node, node.container_id, "")
-        if resident.container is not None and not resident.mount_ns and not node.entry_id:
-            self._learn_mount_ns(resident, one.mnt_ns)
+        if resident.container is not None and not resident.mount_ns:
+            self._learn_mount_ns(node, resident, one.mnt_ns)
 
     def tick(self, now_ns: int) -> None:
         """Regular work, about once a second: corrections, expiry. Never blocks."""

@@ -23,7 +23,7 @@ class Node:
 
     __slots__ = (
         "born_as", "cgroup_id", "container_id", "entry_id", "exited_ns", "key", "ns_pid", "parent", "pid", "placed",
-        "start_ns", "tty", "uid", "upper", "value",
+        "seen_ns", "start_ns", "tty", "uid", "upper", "value",
     )  # fmt: skip
 
     def __init__(self, key: int, pid: int, start_ns: int, parent: "Node | None") -> None:
@@ -41,6 +41,7 @@ class Node:
         self.tty = 0
         self.container_id = ""
         self.entry_id = ""
+        self.seen_ns = 0  # when it was born, or first seen
         self.placed = False  # its container and entry were decided
 
 
@@ -87,8 +88,7 @@ class ProcessTree:
         _take(node, task)
         if parent is not None:
             node.born_as = parent.value or self.value(parent)
-            if parent.cgroup_id == task.cgroup_id:
-                node.container_id, node.entry_id, node.placed = parent.container_id, parent.entry_id, parent.placed
+            node.container_id, node.entry_id, node.placed = parent.container_id, parent.entry_id, parent.placed
         return node
 
     def of(self, task: Task, now_ns: int) -> Node:
@@ -269,6 +269,7 @@ class ProcessTree:
         if len(self._nodes) >= self._limits.processes:
             self._make_room()
         node = self._nodes[key] = self._by_pid[pid] = Node(key, pid, start_ns, parent)
+        node.seen_ns = now_ns
         return node
 
     def _make_room(self) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from agent.events import Cgroup
-from agent.identify.addresses import addresses_of, net_namespace
+from agent.identify.addresses import addresses_of, namespace, net_namespace
 from agent.identify.budget import Budget
 from agent.identify.cgroup_path import Claim, read_path
 from agent.identify.cgroups import CgroupTable
@@ -81,6 +81,11 @@ class Residents:
         if resident.due_ns != NEVER and self._eager.take(now_ns):
             return self._look_again(cgroup_id, resident, pid, now_ns)
         return resident
+
+    def init_namespace(self, resident: Resident, kind: str) -> int:
+        """The inode number of a namespace of the container's living first process, else 0."""
+        pid = self._process_of(resident, 0)
+        return namespace(self._paths.proc, pid, kind) if pid else 0
 
     def read_again(self, resident: Resident) -> None:
         """The container's first process is gone but another comes: it may have been started anew."""

@@ -114,10 +114,16 @@ class FakeHost:
         line = f"8:pids:{cgroup}\n" if self.layout == "v1" else f"8:pids:/elsewhere\n0::{cgroup}\n"
         (directory / "cgroup").write_text(line)
         for kind in ("mnt", "pid", "net"):
-            target = self.base / "ns" / f"{kind}-{(namespaces or {}).get(kind, 'host')}"
-            target.parent.mkdir(exist_ok=True)
-            target.touch()
-            (directory / "ns" / kind).symlink_to(target)
+            name = (namespaces or {}).get(kind, "host")
+            self.ns(kind, name)
+            (directory / "ns" / kind).symlink_to(self.base / "ns" / f"{kind}-{name}")
+
+    def ns(self, kind: str, name: str) -> int:
+        """The inode number of a namespace."""
+        target = self.base / "ns" / f"{kind}-{name}"
+        target.parent.mkdir(exist_ok=True)
+        target.touch()
+        return target.stat().st_ino
 
     def task(self, pid: int, start_ms: int, cgroup_id: int, parent: tuple[int, int] = (0, 0), **more: int) -> Task:
         """`start_ms` and parent's are milliseconds since boot."""

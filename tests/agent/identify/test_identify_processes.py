@@ -116,6 +116,7 @@ def test_a_container_seen_before_its_state_takes_its_first_process_for_init(host
     """When the runtime's word comes later, it counts from then on."""
     identifier = host.identifier()
     cgroup = host.mkdir("/docker/" + "ab" * 32)
+    _see(identifier, host.exec(host.task(90, 9_000, 1), "/usr/bin/shim"))
     first = host.task(100, 10_000, cgroup, (90, 9_000), ns_pid=1, mnt_ns=C_MNT)
     identifier.identify(host.fork(first))
     seen = _see(identifier, host.exec(first, "/bin/httpd"))
@@ -124,6 +125,68 @@ def test_a_container_seen_before_its_state_takes_its_first_process_for_init(host
     other = host.task(150, 15_000, cgroup, (90, 9_000), ns_pid=7, mnt_ns=C_MNT)
     identifier.identify(host.fork(other))
     assert _see(identifier, host.exec(other, "/bin/sh")).process.entry_id != ""
+
+
+def test_a_runtimes_set_up_in_the_container_is_not_its_init(host: Any) -> None:
+    """runc's stages run, write and exit in the new cgroup before the payload's exec; they decide nothing."""
+    identifier = host.identifier()
+    name = "ab" * 32
+    cgroup = host.mkdir(f"/libpod_parent/libpod-{name}")
+    stage1, stage2 = (host.task(p, 10_000 + p, cgroup, (90, 9_000)) for p in (98, 99))
+    identifier.identify(host.fork(stage1))
+    identifier.identify(host.fork(stage2))
+    for event in (host.open(stage1, "/proc/self/attr"), host.exit(stage1), host.open(stage2, "/proc/self/attr")):
+        assert _see(identifier, event).process.entry_id == ""
+    host.runc_state(name, f"/libpod_parent/libpod-{name}", init=(99, 1009))
+    init = _see(identifier, host.exec(stage2, "/bin/httpd"))
+    assert (init.process.container_id, init.process.entry_id) == (name, "")
+
+
+def test_a_runtime_that_runs_itself_again_in_the_container_is_still_the_hosts(host: Any) -> None:
+    """`runc init` may be moved before its exec: parent outside, mount namespace the host's."""
+    host.process(1, 0, 0, ["/sbin/init"])
+    here = host.ns("mnt", "host")
+    identifier, cgroup = host.identifier(), _container(host)
+    runc, stage = host.task(90, 9_000, 1, mnt_ns=here), host.task(95, 9_500, cgroup, (90, 9_000), mnt_ns=here)
+    _see(identifier, host.exec(runc, "/usr/sbin/runc", "runc", "run"))
+    identifier.identify(host.fork(stage))
+    seen = _see(identifier, host.exec(stage, "/", "runc", "init"))
+    assert (seen.container, seen.workload.key, seen.process.container_id) == (None, "host", "")
+    init = host.task(INIT[0], INIT[1], cgroup, (95, 9_500), ns_pid=1, mnt_ns=C_MNT)
+    identifier.identify(host.fork(init))
+    assert _see(identifier, host.exec(init, "/bin/httpd")).process.entry_id == ""
+
+
+def test_a_program_that_left_the_containers_mount_namespace_is_still_the_containers(host: Any) -> None:
+    """An escape by nsenter into the host's namespaces keeps its cgroup, and its parent is inside."""
+    host.process(1, 0, 0, ["/sbin/init"])
+    identifier, cgroup = host.identifier(), _container(host)
+    _start_init(host, identifier, cgroup)
+    task = host.task(120, 12_000, cgroup, INIT, mnt_ns=C_MNT)
+    identifier.identify(host.fork(task))
+    seen = _see(identifier, host.exec(task._replace(mnt_ns=host.ns("mnt", "host")), "/bin/bash"))
+    assert (seen.process.container_id, seen.process.entry_id) == ("web", "")
+
+
+def test_a_lost_exec_is_made_up_for_after_a_few_seconds(host: Any) -> None:
+    """In its cgroup without an exec there: the runtime's set-up at first, its own program after five seconds."""
+    identifier, cgroup = host.identifier(), _container(host)
+    _see(identifier, host.exec(host.task(90, 9_000, 1), "/usr/sbin/runc"))
+    task = host.task(INIT[0], INIT[1], cgroup, (90, 9_000), ns_pid=1, mnt_ns=C_MNT)
+    identifier.identify(host.fork(task))
+    assert _see(identifier, host.open(task, "/f")).container is None
+    host.now += 5_000_000_000
+    seen = _see(identifier, host.open(task, "/f"))
+    assert (seen.process.container_id, seen.process.entry_id) == ("web", "")
+
+
+def test_a_parent_of_which_nothing_is_known_proves_no_entry(host: Any) -> None:
+    """Its fork was lost and it is gone: whether it was inside cannot be told, so no mark is made up."""
+    identifier, cgroup = host.identifier(), _container(host)
+    _start_init(host, identifier, cgroup)
+    orphan = host.task(130, 13_000, cgroup, (129, 12_900), ns_pid=9, mnt_ns=C_MNT)
+    identifier.identify(host.fork(orphan))
+    assert _see(identifier, host.exec(orphan, "/bin/sh")).process.entry_id == ""
 
 
 def test_a_container_started_anew_in_the_same_cgroup_has_a_new_init(host: Any) -> None:
