@@ -96,9 +96,9 @@ def _find(root: dict[str, str], name: str) -> str:
 def _people(edges: Iterable[Edge], nodes: dict[str, Node]) -> dict[str, Entity]:
     """Entry process → the person whose exec opened it."""
     people = {}
-    for edge in edges:
-        if edge.match is None:
-            continue
+    matched = [edge for edge in edges if edge.match is not None]
+    for edge in sorted(matched, key=lambda e: (e.confidence, e.value)):
+        assert edge.match is not None
         for name in (edge.earlier, edge.later):
             audit = nodes[name].finding
             user = audit.entity(EntityKind.USER, Role.ACTOR) or audit.entity(EntityKind.SERVICE_ACCOUNT, Role.ACTOR)

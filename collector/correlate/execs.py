@@ -38,11 +38,22 @@ class _Side:
         return self.stamps[0]
 
 
+class Pair(NamedTuple):
+    """A match, and the first finding of each of its sides."""
+
+    match: Match
+    of_exec: str
+    of_entry: str
+
+
 @dataclass(slots=True)
 class _Pod:
     execs: dict[str, _Side] = field(default_factory=dict)
     entries: dict[str, _Side] = field(default_factory=dict)
     matches: dict[str, Match] = field(default_factory=dict)
+
+    def pair(self, match: Match) -> Pair:
+        return Pair(match, self.execs[match.audit_id].first[1], self.entries[match.entry_id].first[1])
 
 
 class ExecMatcher:
@@ -54,18 +65,20 @@ class ExecMatcher:
     def __init__(self) -> None:
         self._pods: dict[str, _Pod] = {}
 
-    def add(self, finding: Finding) -> list[str]:
-        """Take a finding in; ids of findings that were joined by a pair that no longer holds."""
+    def add(self, finding: Finding) -> tuple[list[Pair], list[str]]:
+        """Take a finding in: (pairs of its pod, if they changed; ids of findings whose pair no longer holds)."""
+        pairs: list[Pair] = []
         gone: list[str] = []
         for pod_key, is_exec, side_id in _places(finding):
             pod = self._pods.setdefault(pod_key, _Pod())
             if _grow(pod.execs if is_exec else pod.entries, side_id, finding) and pod.execs and pod.entries:
                 before, pod.matches = pod.matches, _match(pod)
+                pairs += [pod.pair(match) for match in pod.matches.values()]
                 for match in before.values():
                     if not _still(pod.matches.get(match.entry_id), match):
                         sides = (pod.execs.get(match.audit_id), pod.entries.get(match.entry_id))
                         gone += [side.first[1] for side in sides if side is not None]
-        return gone
+        return pairs, gone
 
     def remove(self, finding: Finding) -> None:
         """Forget a finding; pairs it alone stood for go with it."""
@@ -82,15 +95,15 @@ class ExecMatcher:
             if not pod.execs and not pod.entries:
                 del self._pods[pod_key]
 
-    def pairs(self, finding: Finding) -> list[tuple[Match, str, str]]:
-        """Pairs this finding is part of: (match, a finding of the exec event, a finding of the entry)."""
+    def pairs(self, finding: Finding) -> list[Pair]:
+        """Pairs for which this finding stands: it is the first of its audit event or of its entry."""
         found = []
         for pod_key, is_exec, side_id in _places(finding):
             pod = self._pods.get(pod_key)
             for match in pod.matches.values() if pod else ():
                 if pod and side_id == (match.audit_id if is_exec else match.entry_id):
-                    exec_stamp = pod.execs[match.audit_id].first
-                    found.append((match, exec_stamp[1], pod.entries[match.entry_id].first[1]))
+                    pair = pod.pair(match)
+                    found += [pair] if finding.id in (pair.of_exec, pair.of_entry) else []
         return found
 
 

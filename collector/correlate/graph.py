@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from collector.correlate.bucket import Bucket, Stamp
 from collector.correlate.config import Config
-from collector.correlate.execs import ExecMatcher, Match
+from collector.correlate.execs import ExecMatcher, Match, Pair
 from collector.correlate.rules import RULES, Half
 from collector.correlate.slots import Slot, home_of, slots_of
 from detection.finding import Finding, Severity
@@ -91,9 +91,10 @@ class Graph:
         self.nodes[finding.id] = node
         self.components.add(node.component)
         broken = self._fill_buckets(node)
-        broken += self._execs.add(finding)
-        for edge in self._edges_of(node):
+        pairs, unpaired = self._execs.add(finding)
+        for edge in (*self._edges_of(node), *(self._exec_edge(pair) for pair in pairs)):
             self._union(self.nodes[edge.earlier].component, self.nodes[edge.later].component)
+        broken += unpaired
         return self._resplit(node, broken) if broken else {node.component}
 
     def replace(self, finding: Finding) -> Component:
@@ -106,9 +107,12 @@ class Graph:
     def edges(self, component: Component) -> list[Edge]:
         """Every edge within a component, each once."""
         found: dict[tuple[str, str, str, str], Edge] = {}
-        for node in component.members.values():
+        members = component.members
+        for node in members.values():
             for edge in self._edges_of(node):
-                found.setdefault((edge.rule, edge.value, edge.earlier, edge.later), edge)
+                # What was forgotten at a bound may leave an exec to pair elsewhere.
+                if edge.earlier in members and edge.later in members:
+                    found.setdefault((edge.rule, edge.value, edge.earlier, edge.later), edge)
         return list(found.values())
 
     def crowded(self, component: Component) -> list[tuple[str, str]]:
@@ -163,9 +167,12 @@ class Graph:
                 if confidence > 0:
                     same = half == other_half
                     yield Edge(slot.rule, slot.value, earlier[1], later[1], confidence, same)
-        for match, of_exec, of_entry in self._execs.pairs(node.finding):
-            first, second = sorted((of_exec, of_entry), key=lambda i: self.nodes[i].stamp)
-            yield Edge(EXEC, match.audit_id, first, second, match.confidence, match=match)
+        for pair in self._execs.pairs(node.finding):
+            yield self._exec_edge(pair)
+
+    def _exec_edge(self, pair: Pair) -> Edge:
+        first, second = sorted((pair.of_exec, pair.of_entry), key=lambda name: self.nodes[name].stamp)
+        return Edge(EXEC, pair.match.audit_id, first, second, pair.match.confidence, match=pair.match)
 
     def _union(self, one: Component, two: Component) -> Component:
         if one is two:
