@@ -1,7 +1,7 @@
 """The demo from beginning to end: set up, learn, intrude, join, take down; the document that tells it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +81,13 @@ class Performance:
             stack.enter_context(Customers([pod.address for pod in shop.web]))
             with self._timed("learning_s"):
                 self._learn(agent, shop)
+            collected = Collected(EventClient(stack.enter_context(endpoint.channel())))
+            collected.refresh()
+            raised = tuple(collected.incidents)
             with self._timed("intrusion_s"):
                 done = self._intrude(machine, shop)
-            collected = Collected(EventClient(stack.enter_context(endpoint.channel())))
             with self._timed("joining_s"):
-                verdict, quiet = self._await_story(collected, done, agent)
+                verdict, quiet = self._await_story(collected, raised, done, agent)
             status = learning.read_status(self._status)
             self._progress.begin("taking everything down")
             removal = time.monotonic()
@@ -133,7 +135,9 @@ class Performance:
             scene = Scene(machine.runtime, shop.web[0], shop.backend[0], net, self._audit)
             return intrusion.play(scene, self._progress)
 
-    def _await_story(self, collected: Collected, done: Intrusion, agent: Child) -> tuple[Verdict, Quiet]:
+    def _await_story(
+        self, collected: Collected, raised: Sequence[str], done: Intrusion, agent: Child
+    ) -> tuple[Verdict, Quiet]:
         """Read on until the story is complete and nothing more comes, or time is up."""
         self._progress.begin("the collector joins what the kernel and the audit log saw")
         now = last_news = time.monotonic()
@@ -143,8 +147,9 @@ class Performance:
             now = time.monotonic()
             if collected.refresh():
                 last_news = now
-            quiet = quiet_before(collected.incidents.values(), collected.findings.values(), done.began_ns)
-            verdict = judge(list(collected.incidents.values()), quiet)
+            incidents = list(collected.incidents.values())
+            quiet = quiet_before(raised, incidents, collected.findings.values(), done.began_ns)
+            verdict = judge(incidents, quiet)
             if (now - last_news > _SETTLE_S and not verdict.missing) or now > end:
                 return verdict, quiet
             time.sleep(_POLL_S)

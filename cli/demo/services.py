@@ -45,7 +45,9 @@ def make_endpoint(pki: Path) -> Endpoint:
     try:
         create_ca(pki)
         collector = issue(pki, Role.COLLECTOR, "demo-collector", ["127.0.0.1"])
-        return Endpoint(_free_address(), collector, issue(pki, Role.AGENT, _AGENT), issue(pki, Role.READER, "demo-reader"))
+        return Endpoint(
+            _free_address(), collector, issue(pki, Role.AGENT, _AGENT), issue(pki, Role.READER, "demo-reader")
+        )
     except CertificateError as e:
         raise DemoError(f"cannot make certificates: {e}") from e
 

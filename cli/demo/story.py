@@ -31,11 +31,21 @@ class Verdict:
     missing: tuple[str, ...]
 
 
-def quiet_before(incidents: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]], began_ns: int) -> Quiet:
-    """Count incidents and serious findings whose events happened before `began_ns`."""
-    early = [i for i in incidents if i["first_ns"] < began_ns and not i["superseded_by"]]
+def quiet_before(
+    raised: Iterable[str],
+    incidents: Iterable[Mapping[str, Any]],
+    findings: Iterable[Mapping[str, Any]],
+    began_ns: int,
+) -> Quiet:
+    """Count what was there before `began_ns`.
+
+    `raised` are the ids of incidents the collector had by then. To them come incidents that end before it, and findings
+    of medium severity or higher on events before it, whenever they arrived. An incident raised later may well
+    reach back: what the collector knew of the same containers is part of it.
+    """
+    early = {i["id"] for i in incidents if i["last_ns"] < began_ns and not i["superseded_by"]}
     serious = [f for f in findings if f["time_ns"] < began_ns and f["severity"] in _SERIOUS]
-    return Quiet(len(early), len(serious))
+    return Quiet(len(early | set(raised)), len(serious))
 
 
 def judge(incidents: Sequence[Mapping[str, Any]], quiet: Quiet) -> Verdict:

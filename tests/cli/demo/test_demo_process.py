@@ -40,6 +40,8 @@ def test_a_process_that_took_over_the_pid_is_left_alone(tmp_path: Path, sleeper:
 def test_only_the_program_with_the_argument_is_killed(tmp_path: Path) -> None:
     mark = str(tmp_path / "socket")
     with subprocess.Popen([*_SLEEP, mark]) as child:
+        # The kernel closes the pipe Popen waits for a little before the new arguments can be read.
+        wait_until("its arguments show", lambda: mark.encode() in Path(f"/proc/{child.pid}/cmdline").read_bytes(), 5)
         assert kill_by_argument("containerd-shim", mark) == 0
         assert kill_by_argument(Path(sys.executable).name, mark) == 1
         assert child.wait(5) == -9

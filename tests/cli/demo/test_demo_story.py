@@ -33,6 +33,7 @@ def _incident() -> dict[str, Any]:
     return {
         "id": "i1",
         "first_ns": 101,
+        "last_ns": 106,
         "superseded_by": "",
         "findings": findings,
         "joins": [{"from": "f1", "to": "f2"}],
@@ -71,6 +72,11 @@ def test_a_superseded_incident_is_not_the_story() -> None:
 def test_what_happened_before_the_intrusion_breaks_the_silence() -> None:
     noise = _finding(0, "rule", "runtime") | {"time_ns": 50}
     info = noise | {"severity": "low"}
-    quiet = quiet_before([_incident() | {"first_ns": 50}], [noise, info, _finding(9, "rule", "runtime")], 100)
-    assert quiet == Quiet(1, 1)
-    assert judge([_incident()], quiet).missing == ("silence before the intrusion (1 incidents, 1 findings)",)
+    early = _incident() | {"id": "i0", "first_ns": 40, "last_ns": 50}
+    quiet = quiet_before(["i9"], [early], [noise, info, _finding(9, "rule", "runtime")], 100)
+    assert quiet == Quiet(2, 1)
+    assert judge([_incident()], quiet).missing == ("silence before the intrusion (2 incidents, 1 findings)",)
+
+
+def test_an_incident_raised_later_may_reach_back() -> None:
+    assert quiet_before([], [_incident() | {"first_ns": 40}], [], 100) == _SILENCE
