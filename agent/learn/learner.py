@@ -1,6 +1,5 @@
 """The learn stage: what each workload normally does, and what it just did for the first time."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +16,6 @@ from agent.workload import Identified, Workload
 from detection.baseline.profile import CLASSES, ClassProfile, Member, Profile, State
 from detection.baseline.score import Novelty, Score, score
 from detection.finding import Severity
-
-__all__ = ["ClassState", "LearnConfig", "Learner"]
-
-log = logging.getLogger(__name__)
 
 _HOST = "host"
 _CACHED_ARGV_BYTES = 2048
@@ -230,17 +225,16 @@ class Learner:
         return {cause: count for cause, count in counts.items() if count}
 
     def save(self, path: Path, now_ns: int = 0) -> None:
-        """Write all profiles atomically. Raises: OSError."""
+        """Write all profiles atomically. Raises: ProfileFileError."""
         write_profiles(path, self._profiles(), now_ns or self._closed_ns)
 
     def load(self, path: Path) -> ProfileFileError | None:
-        """Take over the profiles of a file. A broken one is set aside, counted and logged, and its error given back."""
+        """Take over the profiles of a file. A broken one is set aside and counted, and its error given back."""
         try:
             profiles = read_profiles(path, self._config.profile)
         except ProfileFileError as error:
             self._broken_files += 1
-            log.error("%s; it was set aside as %s and learning starts afresh", error, set_aside(path))
-            return error
+            return ProfileFileError(f"{error} (set aside as {set_aside(path)}; learning starts afresh)")
         for profile in profiles:
             self._adopt(profile)
         return None

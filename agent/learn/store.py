@@ -16,23 +16,28 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ProfileFileError(AgentError):
-    """The file of profiles cannot be read, or is not one."""
+    """The file of profiles cannot be read or written, or is not one."""
 
 
 def write_profiles(path: Path, profiles: Iterable[Profile], now_ns: int) -> None:
     """Write all profiles; the file is either the old or the new one, even after a power cut.
 
-    Raises: OSError.
+    Raises: ProfileFileError.
     """
     document = {"format": FORMAT, "saved_ns": now_ns, "profiles": [profile_to_dict(p) for p in profiles]}
     fresh = path.with_name(path.name + ".new")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(fresh, _CREATE, 0o600), "wb") as file:
-        file.write(orjson.dumps(document))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    _sync_directory(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(fresh, _CREATE, 0o600), "wb") as file:
+            file.write(orjson.dumps(document))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise ProfileFileError(
+            f"profiles could not be saved to {path}: {error}; check that the directory is writable and has room"
+        ) from error
 
 
 def read_profiles(path: Path, config: ProfileConfig) -> list[Profile]:

@@ -10,6 +10,7 @@ from agent.events import EventType, FileFlag
 from agent.learn.config import LearnConfig
 from agent.learn.learner import ClassState, Learner
 from agent.learn.links import novelty_key
+from agent.learn.store import ProfileFileError
 from agent.observation import Anomaly
 from agent.workload import Workload
 from detection.baseline.profile import ProfileConfig
@@ -250,6 +251,16 @@ def test_profiles_survive_a_restart(stable: Bench, world: Any, tmp_path: Path) -
     (anomaly,) = again.anomalies(world.exec("/bin/sh", "sh", "-i"))
     assert anomaly.severity is Severity.HIGH
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_failed_save_says_where_and_leaves_the_old_file(stable: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "profiles.json"
+    stable.learner.save(file)
+    old = file.read_bytes()
+    (tmp_path / "profiles.json.new").mkdir()
+    with pytest.raises(ProfileFileError, match="could not be saved"):
+        stable.learner.save(file)
+    assert file.read_bytes() == old
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format":9,"profiles":[]}', b'{"format":1,"profiles":[{}]}'])
