@@ -8,14 +8,16 @@ from typing import Any
 
 from agent.errors import SourceError
 from agent.events import RawBatch
-from agent.source.libbpf import LIBRARY, LibBpf, TracepointTypes
+from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.maps import Counters, Novelty, configure
 from agent.source.port import BehaviourKey, ProbeState
 from agent.source.programs import PROGRAMS, Program
 from agent.source.ring import Ring
 
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-_OBJECT = "vedette.bpf.o"
+# bpf/include/compat.h: kernels with this function (6.2) follow pointers by plain loads, older ones by helper calls.
+_PLAIN_LOADS = "bpf_rdonly_cast"
+_OBJECT, _OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
 
 
 class CoReSource:
@@ -48,9 +50,10 @@ class CoReSource:
     def start(self) -> None:
         """Load and attach. Raises: SourceError, with everything undone."""
         self._lib = LibBpf(self._directory)
+        types = KernelTypes(self._lib)
         try:
-            self._open()
-            self._disable_unsupported()
+            self._open(_OBJECT if types.has_function(_PLAIN_LOADS) else _OBJECT_HELPERS)
+            self._disable_unsupported(types)
             self._load()
             configure(self._lib, self._map("config"), self._agent_pid, self._cgroup_v1)
             self._counters = Counters(self._lib, self._map("counters"))
@@ -60,6 +63,8 @@ class CoReSource:
         except SourceError:
             self.stop()
             raise
+        finally:
+            types.close()
 
     def read(self, timeout_s: float) -> RawBatch | None:
         """The next records; returns as soon as there are some. Raises: SourceError."""
@@ -105,19 +110,18 @@ class CoReSource:
             self._lib.bpf.bpf_object__close(self._object)
             self._object = None
 
-    def _open(self) -> None:
-        path = self._directory / _OBJECT
+    def _open(self, name: str) -> None:
+        path = self._directory / name
         self._object = self._lib.bpf.bpf_object__open_file(str(path).encode(), self._lib.ffi.NULL)
         if self._object == self._lib.ffi.NULL:
             self._object = None
             raise SourceError(f"cannot open {path}: run `make build`\n{self._lib.log()}")
-        for name, entries in self._sizes.items():
-            bpf_map = self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())
-            self._lib.call(self._lib.bpf.bpf_map__set_max_entries(bpf_map, entries), f"size of {name}")
+        for map_name, entries in self._sizes.items():
+            bpf_map = self._lib.bpf.bpf_object__find_map_by_name(self._object, map_name.encode())
+            self._lib.call(self._lib.bpf.bpf_map__set_max_entries(bpf_map, entries), f"size of {map_name}")
 
-    def _disable_unsupported(self) -> None:
+    def _disable_unsupported(self, types: KernelTypes) -> None:
         tracefs = self._tracefs()
-        types = self._lib.tracepoint_arguments()
         for program in PROGRAMS:
             missing = _missing(program, types, tracefs)
             if missing is None:
@@ -125,7 +129,6 @@ class CoReSource:
             self._lib.bpf.bpf_program__set_autoload(self._program(program), False)
             if missing:
                 self._states[program.name] = ProbeState(program.name, False, f"{missing}: {program.unseen}")
-        types.close()
 
     def _tracefs(self) -> Path | None:
         found = next((Path(path) for path in _TRACEFS if Path(path, "events").is_dir()), None)
@@ -164,7 +167,7 @@ class CoReSource:
         return int(self._lib.bpf.bpf_map__fd(self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())))
 
 
-def _missing(program: Program, types: TracepointTypes, tracefs: Path | None) -> str | None:
+def _missing(program: Program, types: KernelTypes, tracefs: Path | None) -> str | None:
     """What the kernel lacks for a program; "" where another program stands in; None where nothing."""
     kind, name = program.hook.split(":")
     if kind == "btf":

@@ -51,7 +51,7 @@ const char *vedette_log(void);
 _LIBC = """
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 """
-_KIND_TYPEDEF = 8
+_KIND_TYPEDEF, _KIND_FUNC = 8, 12
 _PROG_INFO_BYTES = 216  # struct bpf_prog_info up to recursion_misses (Linux 5.12), whose offset is ABI
 _RECURSION_MISSES = slice(208, 216)
 
@@ -97,13 +97,9 @@ class LibBpf:
         """Mount tracefs; whether it worked."""
         return bool(self.libc.mount(b"tracefs", target.encode(), b"tracefs", 0, self.ffi.NULL) == 0)
 
-    def tracepoint_arguments(self) -> "TracepointTypes":
-        """The kernel's own description of its BTF tracepoints. Raises: SourceError without BTF."""
-        return TracepointTypes(self)
 
-
-class TracepointTypes:
-    """Which BTF tracepoints the running kernel has, from its BTF. Close after use."""
+class KernelTypes:
+    """What the running kernel says of itself in its BTF. Close after use. Raises: SourceError without BTF."""
 
     def __init__(self, lib: LibBpf) -> None:
         self._lib = lib
@@ -120,6 +116,10 @@ class TracepointTypes:
         pointer = bpf.btf__type_by_id(self._btf, ident).size_or_type
         prototype = bpf.btf__type_by_id(self._btf, pointer).size_or_type
         return int(bpf.btf__type_by_id(self._btf, prototype).info & 0xFFFF) - 1  # the first is the tracepoint's own
+
+    def has_function(self, name: str) -> bool:
+        """Whether the kernel has a function, callable or not."""
+        return bool(self._lib.bpf.btf__find_by_name_kind(self._btf, name.encode(), _KIND_FUNC) >= 0)
 
     def close(self) -> None:
         """Free the kernel's type information."""

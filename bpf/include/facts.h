@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct ev_open) + 2 * (PATH_BYTES + NAME_BYTES) + ARGV_BYT
 
 static __always_inline void task__exe_id(struct task_struct *task, struct ev_file_id *id)
 {
-	struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
+	struct inode *inode = READ(task, mm, exe_file, f_inode);
 
 	if (inode)
 		inode__id(inode, id);
@@ -27,29 +27,29 @@ static __always_inline void task__exe_id(struct task_struct *task, struct ev_fil
 static __always_inline void task__describe(struct task_struct *task, struct ev_task *out)
 {
 	struct config *cfg = config__get();
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	const struct cred *cred = BPF_CORE_READ(task, cred);
+	struct task_struct *parent = READ(task, real_parent);
+	const struct cred *cred = READ(task, cred);
 
 	out->start_ns = task__start_time(task);
 	out->parent_start_ns = task__start_time(parent);
 	out->cgroup_id = task__cgroup_id(task, cfg && cfg->cgroup_v1);
-	out->pid = BPF_CORE_READ(task, tgid);
-	out->tid = BPF_CORE_READ(task, pid);
-	out->ppid = BPF_CORE_READ(parent, tgid);
+	out->pid = READ(task, tgid);
+	out->tid = READ(task, pid);
+	out->ppid = READ(parent, tgid);
 	task__ns_pid(task, &out->ns_pid, &out->pid_ns);
-	out->uid = BPF_CORE_READ(cred, uid.val);
-	out->gid = BPF_CORE_READ(cred, gid.val);
-	out->euid = BPF_CORE_READ(cred, euid.val);
-	out->egid = BPF_CORE_READ(cred, egid.val);
-	out->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	out->net_ns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	out->uid = READ(cred, uid.val);
+	out->gid = READ(cred, gid.val);
+	out->euid = READ(cred, euid.val);
+	out->egid = READ(cred, egid.val);
+	out->mnt_ns = READ(task, nsproxy, mnt_ns, ns.inum);
+	out->net_ns = READ(task, nsproxy, net_ns, ns.inum);
 	out->tty = task__tty(task);
 	bpf_core_read(&out->comm, sizeof(out->comm), &task->comm);
 }
 
 static __always_inline int file__is_memfd(struct file *file, unsigned long magic)
 {
-	const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	const unsigned char *name = READ(file, f_path.dentry, d_name.name);
 	char start[6] = {};
 
 	if (magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC)
@@ -60,7 +60,7 @@ static __always_inline int file__is_memfd(struct file *file, unsigned long magic
 
 static __always_inline __u32 file__flags(struct file *file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode = READ(file, f_inode);
 	unsigned long magic = inode__magic(inode);
 	__u32 flags = 0;
 
@@ -70,7 +70,7 @@ static __always_inline __u32 file__flags(struct file *file)
 		flags |= FILE_F_TMPFS;
 	if (file__is_memfd(file, magic))
 		flags |= FILE_F_MEMFD;
-	if (BPF_CORE_READ(inode, i_nlink) == 0)
+	if (READ(inode, i_nlink) == 0)
 		flags |= FILE_F_UNLINKED;
 	return flags;
 }
@@ -101,25 +101,25 @@ static __always_inline __u16 tail__string(struct record *r, const void *from, __
  */
 static __always_inline __u16 tail__path(struct record *r, struct dentry *dentry, struct vfsmount *vfsmount)
 {
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct mount *mount = compat__typed(struct mount, (void *)((__u64)vfsmount - bpf_core_field_offset(struct mount, mnt)));
 	__u32 begin = r->end;
 	int step;
 
 	for (step = 0; step < PATH_STEPS; step++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		struct dentry *parent = READ(dentry, d_parent);
 
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
+		if (dentry == READ(mount, mnt.mnt_root)) {
+			struct mount *below = READ(mount, mnt_parent);
 
 			if (below == mount || !below)
 				break;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			dentry = READ(mount, mnt_mountpoint);
 			mount = below;
 			continue;
 		}
 		if (r->end - begin > PATH_BYTES)
 			break;
-		if (!tail__string(r, BPF_CORE_READ(dentry, d_name.name), NAME_BYTES, OF_KERNEL))
+		if (!tail__string(r, READ(dentry, d_name.name), NAME_BYTES, OF_KERNEL))
 			break;
 		r->end++; /* keep the NUL */
 		if (dentry == parent)
@@ -137,8 +137,8 @@ static __always_inline __u16 tail__path(struct record *r, struct dentry *dentry,
 /* Append the process's arguments, as they stand in its memory, up to ARGV_BYTES. */
 static __always_inline __u16 tail__argv(struct record *r, struct mm_struct *mm, __u32 *total)
 {
-	unsigned long start = BPF_CORE_READ(mm, arg_start);
-	__u32 n = BPF_CORE_READ(mm, arg_end) - start;
+	unsigned long start = READ(mm, arg_start);
+	__u32 n = READ(mm, arg_end) - start;
 
 	*total = n;
 	if (n > ARGV_BYTES) {

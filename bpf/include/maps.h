@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Rank 1: the maps, and the two functions that need nothing else. Every probe file includes this;
- * weak definitions become one map each when the objects are linked.
- */
+/* Rank 1: the maps, and the functions that need nothing else. */
 #ifndef VEDETTE_MAPS_H
 #define VEDETTE_MAPS_H
 
@@ -39,35 +37,35 @@ struct config {
 	__u32 cgroup_v1;   /* 1: take container identity from the pids controller */
 };
 
-struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RING_BYTES); } ring __weak SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RING_BYTES); } ring SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, FILTER_ENTRIES);
 	__type(key, struct ev_novelty_key);
 	__type(value, __u64);
-} novelty __weak SEC(".maps");
+} novelty SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, EV_TYPE_MAX * CTR_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
-} counters __weak SEC(".maps");
+} counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SCRATCH_SLOTS);
 	__type(key, __u32);
 	__type(value, struct record);
-} scratch __weak SEC(".maps");
+} scratch SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct config);
-} config __weak SEC(".maps");
+} config SEC(".maps");
 
 static __always_inline void counters__bump(__u32 type, __u32 counter)
 {

@@ -27,67 +27,67 @@
 
 static __always_inline struct task_struct *task__current(void)
 {
-	return (struct task_struct *)bpf_get_current_task();
+	return compat__current_task();
 }
 
 static __always_inline __u64 task__cgroup_id(struct task_struct *task, int v1)
 {
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct css_set *set = READ(task, cgroups);
 
 	if (v1)
-		return BPF_CORE_READ(compat__pids_css((void *)set + bpf_core_field_offset(struct css_set, subsys)), cgroup, kn, id);
-	return BPF_CORE_READ(set, dfl_cgrp, kn, id);
+		return READ(compat__pids_css((void *)set + bpf_core_field_offset(struct css_set, subsys)), cgroup, kn, id);
+	return READ(set, dfl_cgrp, kn, id);
 }
 
 static __always_inline __u64 task__start_time(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, group_leader, start_boottime);
+	return READ(task, group_leader, start_boottime);
 }
 
 /* The process's number and namespace as its own pid namespace sees it. */
 static __always_inline void task__ns_pid(struct task_struct *task, __u32 *nr, __u32 *ns)
 {
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers);
+	struct pid *pid = READ(task, group_leader, thread_pid);
+	__u64 at = bpf_core_field_offset(struct pid, numbers) + READ(pid, level) * bpf_core_type_size(struct upid);
+	struct upid *upid = compat__typed(struct upid, (void *)((__u64)pid + at));
 
-	upid = (void *)upid + (BPF_CORE_READ(pid, level) & 31) * bpf_core_type_size(struct upid);
-	*nr = BPF_CORE_READ(upid, nr);
-	*ns = BPF_CORE_READ(upid, ns, ns.inum);
+	*nr = READ(upid, nr);
+	*ns = READ(upid, ns, ns.inum);
 }
 
 static __always_inline __u32 task__tty(struct task_struct *task)
 {
-	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
-	struct tty_driver *driver = tty ? BPF_CORE_READ(tty, driver) : NULL;
+	struct tty_struct *tty = READ(task, signal, tty);
+	struct tty_driver *driver = tty ? READ(tty, driver) : NULL;
 
 	if (!driver)
 		return 0;
-	return BPF_CORE_READ(driver, major) << 20 | (BPF_CORE_READ(driver, minor_start) + BPF_CORE_READ(tty, index));
+	return READ(driver, major) << 20 | (READ(driver, minor_start) + READ(tty, index));
 }
 
 /* What wait(2) will report: the group's code if the group was told to exit, else the leader's. */
 static __always_inline __u32 task__exit_code(struct task_struct *task)
 {
-	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
-		return BPF_CORE_READ(task, signal, group_exit_code);
-	return BPF_CORE_READ(task, group_leader, exit_code);
+	if (READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		return READ(task, signal, group_exit_code);
+	return READ(task, group_leader, exit_code);
 }
 
 /* The file behind a descriptor of the current task; NULL where the read fails. */
 static __always_inline struct file *task__file(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots = BPF_CORE_READ(table, fd);
+	struct fdtable *table = READ(task, files, fdt);
+	struct file **slots = READ(table, fd);
 	struct file *file = NULL;
 
-	if (fd < BPF_CORE_READ(table, max_fds))
+	if (fd < READ(table, max_fds))
 		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
-	return file;
+	return compat__typed(struct file, file);
 }
 
 static __always_inline unsigned long inode__magic(struct inode *inode)
 {
-	return BPF_CORE_READ(inode, i_sb, s_magic);
+	return READ(inode, i_sb, s_magic);
 }
 
 /* Where overlayfs keeps the file in the container's own layer; NULL for a file of the image. */
@@ -95,7 +95,7 @@ static __always_inline struct inode *inode__upper(struct inode *inode)
 {
 	struct dentry *upper = compat__ovl_upper(inode);
 
-	return upper ? BPF_CORE_READ(upper, d_inode) : NULL;
+	return upper ? READ(upper, d_inode) : NULL;
 }
 
 /* Identity. An overlay inode has no generation of its own, so that of its upper file counts: a
@@ -103,13 +103,13 @@ static __always_inline struct inode *inode__upper(struct inode *inode)
  */
 static __always_inline void inode__id(struct inode *inode, struct ev_file_id *id)
 {
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct super_block *sb = READ(inode, i_sb);
 
-	id->ino = BPF_CORE_READ(inode, i_ino);
-	id->dev = BPF_CORE_READ(sb, s_dev);
-	if (BPF_CORE_READ(sb, s_magic) == OVERLAYFS_MAGIC)
+	id->ino = READ(inode, i_ino);
+	id->dev = READ(sb, s_dev);
+	if (READ(sb, s_magic) == OVERLAYFS_MAGIC)
 		inode = inode__upper(inode);
-	id->generation = inode ? BPF_CORE_READ(inode, i_generation) : 0;
+	id->generation = inode ? READ(inode, i_generation) : 0;
 }
 
 #endif

@@ -8,7 +8,7 @@ static __always_inline int cgroup__is_watched(struct cgroup *cgroup)
 	struct config *cfg = config__get();
 
 	if (!cfg || !cfg->cgroup_v1)
-		return BPF_CORE_READ(cgroup, root, hierarchy_id) == 0;
+		return READ(cgroup, root, hierarchy_id) == 0;
 	return compat__pids_css((void *)cgroup + bpf_core_field_offset(struct cgroup, subsys)) != NULL;
 }
 
@@ -26,8 +26,8 @@ static __always_inline int cgroup__changed(struct cgroup *cgroup, const char *pa
 		return 0;
 	e = (void *)r;
 	/* 1: id, level */
-	e->id = BPF_CORE_READ(cgroup, kn, id);
-	e->level = BPF_CORE_READ(cgroup, level);
+	e->id = READ(cgroup, kn, id);
+	e->level = READ(cgroup, level);
 	/* 2: path */
 	e->path_len = tail__string(r, path, STRING_BYTES, OF_KERNEL);
 	/* emit */

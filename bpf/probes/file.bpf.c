@@ -48,7 +48,7 @@ static __always_inline int file__is_reported(struct inode *inode, __u16 mode, in
 	if (!writes)
 		return type == S_IFREG && !magic__is_pseudo(inode__magic(inode));
 	if (type == S_IFCHR)
-		return !device__is_harmless(BPF_CORE_READ(inode, i_rdev));
+		return !device__is_harmless(READ(inode, i_rdev));
 	return type == S_IFREG || type == S_IFBLK;
 }
 
@@ -70,12 +70,12 @@ static __always_inline void file__emit(struct task_struct *task, struct file *fi
 		e->file_flags |= FILE_F_WRITE;
 	if (f_mode & FMODE_CREATED)
 		e->file_flags |= FILE_F_CREATED;
-	e->open_flags = BPF_CORE_READ(file, f_flags);
+	e->open_flags = READ(file, f_flags);
 	e->mode = mode;
 	/* 3: fs_magic */
-	e->fs_magic = inode__magic(BPF_CORE_READ(file, f_inode));
+	e->fs_magic = inode__magic(READ(file, f_inode));
 	/* 4: path */
-	e->path_len = tail__path(r, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	e->path_len = tail__path(r, READ(file, f_path.dentry), READ(file, f_path.mnt));
 	/* emit */
 	novelty__emit(r, key);
 }
@@ -98,12 +98,12 @@ static __always_inline int file__opened(long fd)
 		counters__bump(EV_OPEN, CTR_READ_FAILED);
 		return 0;
 	}
-	f_mode = BPF_CORE_READ(file, f_mode);
+	f_mode = READ(file, f_mode);
 	if (!(f_mode & (FMODE_READ | FMODE_WRITE)))
 		return 0;
 	writes = !!(f_mode & (FMODE_WRITE | FMODE_CREATED));
-	inode = BPF_CORE_READ(file, f_inode);
-	mode = BPF_CORE_READ(inode, i_mode);
+	inode = READ(file, f_inode);
+	mode = READ(inode, i_mode);
 	if (!file__is_reported(inode, mode, writes))
 		return 0;
 	novelty__subject(&key, EV_OPEN, task);

@@ -23,13 +23,13 @@ static __always_inline int sock__ends(const struct sock *sk, struct ends *out)
 {
 	__u32 peer[4] = {}, local[4] = {};
 
-	out->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	out->protocol = BPF_CORE_READ(sk, sk_protocol);
-	out->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	out->peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	out->family = READ(sk, __sk_common.skc_family);
+	out->protocol = READ(sk, sk_protocol);
+	out->local_port = READ(sk, __sk_common.skc_num);
+	out->peer_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
 	if (out->family == AF_INET) {
-		peer[0] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-		local[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		peer[0] = READ(sk, __sk_common.skc_daddr);
+		local[0] = READ(sk, __sk_common.skc_rcv_saddr);
 	} else if (out->family == AF_INET6) {
 		bpf_core_read(peer, sizeof(peer), &sk->__sk_common.skc_v6_daddr);
 		bpf_core_read(local, sizeof(local), &sk->__sk_common.skc_v6_rcv_saddr);
@@ -103,12 +103,12 @@ static __always_inline int net__accepted(long fd)
 	if (fd < 0)
 		return 0;
 	file = task__file(task__current(), fd);
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK) {
+	if ((READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK) {
 		counters__bump(EV_ACCEPT, CTR_READ_FAILED);
 		return 0;
 	}
-	socket = BPF_CORE_READ(file, private_data);
-	return conn__seen(BPF_CORE_READ(socket, sk), EV_ACCEPT);
+	socket = compat__typed(struct socket, READ(file, private_data));
+	return conn__seen(READ(socket, sk), EV_ACCEPT);
 }
 
 SEC("tracepoint/syscalls/sys_exit_accept")

@@ -14,7 +14,7 @@ struct {
 	__uint(max_entries, IN_FLIGHT);
 	__type(key, __u64);
 	__type(value, struct chmod_call);
-} chmod_calls __weak SEC(".maps");
+} chmod_calls SEC(".maps");
 
 static __always_inline int perm__enter(const char *path, __u32 mode)
 {

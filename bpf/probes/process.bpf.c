@@ -8,7 +8,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	struct record *r;
 
 	/* filter: a new thread is no new process */
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
+	if (READ(child, pid) != READ(child, tgid))
 		return 0;
 	/* head */
 	r = record__begin(SCRATCH_PROCESS, EV_FORK, sizeof(struct ev_fork), child);
@@ -22,8 +22,8 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	struct file *exe = BPF_CORE_READ(mm, exe_file);
+	struct mm_struct *mm = READ(task, mm);
+	struct file *exe = READ(mm, exe_file);
 	struct ev_exec *e;
 	struct record *r;
 
@@ -38,7 +38,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	/* 1: exe, exe_flags */
 	task__exe_id(task, &e->exe);
 	e->exe_flags = file__flags(exe);
-	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename))
+	if (READ(bprm, interp) != READ(bprm, filename))
 		e->exe_flags |= FILE_F_SCRIPT;
 	if (BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
 		e->exe_flags |= FILE_F_SECURE;
@@ -46,13 +46,13 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	compat__capabilities(&e->cap_permitted, task->cred, cap_permitted);
 	compat__capabilities(&e->cap_effective, task->cred, cap_effective);
 	/* 3: path */
-	e->path_len = tail__path(r, BPF_CORE_READ(exe, f_path.dentry), BPF_CORE_READ(exe, f_path.mnt));
+	e->path_len = tail__path(r, READ(exe, f_path.dentry), READ(exe, f_path.mnt));
 	/* 4: argv, argv_total */
 	e->argv_len = tail__argv(r, mm, &e->argv_total);
 	/* 5: cwd */
-	e->cwd_len = tail__path(r, BPF_CORE_READ(task, fs, pwd.dentry), BPF_CORE_READ(task, fs, pwd.mnt));
+	e->cwd_len = tail__path(r, READ(task, fs, pwd.dentry), READ(task, fs, pwd.mnt));
 	/* 6: filename */
-	e->filename_len = tail__string(r, BPF_CORE_READ(bprm, filename), STRING_BYTES, OF_KERNEL);
+	e->filename_len = tail__string(r, READ(bprm, filename), STRING_BYTES, OF_KERNEL);
 	/* emit */
 	ring__emit(r);
 	return 0;
@@ -93,5 +93,5 @@ int BPF_PROG(process_exit, struct task_struct *task, _Bool group_dead)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit_live, struct task_struct *task)
 {
-	return BPF_CORE_READ(task, signal, live.counter) ? 0 : process__exited(task);
+	return READ(task, signal, live.counter) ? 0 : process__exited(task);
 }

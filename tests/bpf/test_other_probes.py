@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from agent.decode.decode import Decoder
 from agent.errors import SourceError
-from agent.events import Cgroup, Chmod, Connection, EventType, Exec
+from agent.events import Cgroup, Chmod, Connection, EventType, Exec, Open
 from agent.source.core_re import CoReSource
+from agent.source.libbpf import LIBRARY
 
 pytestmark = pytest.mark.bpf
 
+VARYING = {"start_ns": 0, "pid": 0, "tid": 0, "ns_pid": 0}  # differ from process to process
 CLIENT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])))"
 SERVER = """
 import socket, sys
@@ -191,3 +194,25 @@ def test_times_are_unix_times(sensor, run):
     after = time.time_ns()
     [event] = sensor.of(Exec, lambda e: e.argv[-2:] == ("exit", "0") and e.head.task.ppid == os.getpid())
     assert before - 2_000_000 <= event.head.time_ns <= after + 2_000_000
+
+
+def test_the_object_for_older_kernels_sees_the_same(load, tmp_path):
+    """Compiled with helper reads (kernels before 6.2), the programs load here too and read the same values."""
+    directory = tmp_path / "lib"
+    directory.mkdir()
+    (directory / "vedette.bpf.o").write_bytes((LIBRARY / "vedette-helpers.bpf.o").read_bytes())
+    (directory / "libvedette_ring.so").write_bytes((LIBRARY / "libvedette_ring.so").read_bytes())
+    seen = []
+    for source in (CoReSource(), CoReSource(directory=directory)):
+        source.start()
+        try:
+            subprocess.run([load, "file", str(os.O_RDWR | os.O_CREAT), tmp_path / "file"], check=True)
+            batch, decoder = [], Decoder()
+            while raw := source.read(0):
+                batch += decoder.decode(raw)
+        finally:
+            source.stop()
+        [execed] = [e for e in batch if isinstance(e, Exec) and e.argv[1:2] == ("file",)]
+        [opened] = [e for e in batch if isinstance(e, Open) and e.path == str(tmp_path / "file")]
+        seen.append((execed[1:], opened.file, opened.exe, opened.mode, execed.head.task._replace(**VARYING)))
+    assert seen[0] == seen[1]
