@@ -234,7 +234,7 @@ class Learner:
             profiles = read_profiles(path, self._config.profile)
         except ProfileFileError as error:
             self._broken_files += 1
-            return ProfileFileError(f"{error} (set aside as {set_aside(path)}; learning starts afresh)")
+            return ProfileFileError(f"{error} ({set_aside(path)}; learning starts afresh)")
         for profile in profiles:
             self._adopt(profile)
         return None

@@ -71,11 +71,14 @@ def _profiles(document: Any, path: Path, config: ProfileConfig) -> list[Profile]
         raise ProfileFileError(f"profiles in {path}: {error}; move the file away to start anew") from error
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a broken file so that the next save does not overwrite the evidence; gives its new name."""
+def set_aside(path: Path) -> str:
+    """Rename a broken file so that the next save does not overwrite the evidence; says where it went."""
     aside = path.with_name(path.name + ".broken")
-    path.replace(aside)
-    return aside
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"could not be set aside: {error}"
+    return f"set aside as {aside}"
 
 
 def _sync_directory(directory: Path) -> None:
