@@ -11,21 +11,38 @@ from agent.identify.files import read_proc
 
 _LIMIT = 256 << 10
 _MOST = 16
+_KTHREADD = 2
 _LOCAL = re.compile(rb"\|-- (\d{1,3}(?:\.\d{1,3}){3})\n\s+/32 host LOCAL")
 _SCOPE_GLOBAL = b"00"
 
 
-def net_namespace(proc: str, pid: int) -> int:
-    """The inode number of a process's network namespace, 0 when it cannot be read."""
-    return namespace(proc, pid, "net")
-
-
-def namespace(proc: str, pid: int, kind: str) -> int:
+def namespace(proc: str, pid: int | str, kind: str) -> int:
     """The inode number of one of a process's namespaces, 0 when it cannot be read."""
     try:
         return os.stat(f"{proc}/{pid}/ns/{kind}").st_ino  # noqa: PTH116  (Path costs as much as the call)
     except OSError:
         return 0
+
+
+def host_namespace(proc: str, kind: str) -> int:
+    """The inode number of the host's own namespace, 0 when it cannot be told.
+
+    It is that of the first process; where this may not be read (a hardened init), of the kernel's own threads, which
+    all live in the initial namespaces.
+    """
+    found = namespace(proc, 1, kind)
+    if found:
+        return found
+    return namespace(proc, _KTHREADD, kind) if _read(f"{proc}/{_KTHREADD}/comm") == b"kthreadd\n" else 0
+
+
+def host_namespace(proc: str, kind: str) -> int:
+    """The inode number of the host's own namespace, 0 when it cannot be told.
+
+    Init's; where it holds more capabilities than we do and so may not be asked, kthreadd's; in a pid namespace
+    of our own, where neither can be the host's, ours.
+    """
+    return next((inode for pid in (1, 2, "self") if (inode := namespace(proc, pid, kind))), 0)
 
 
 def addresses_of(proc: str, pid: int) -> tuple[str, ...]:

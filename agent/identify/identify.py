@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from agent.events import Cgroup, Event, Exec, Exit, Fork, Head, Task
-from agent.identify.addresses import namespace
+from agent.identify.addresses import host_namespace
 from agent.identify.cgroup_path import NOTHING
 from agent.identify.cgroups import CgroupTable, find_layout
 from agent.identify.paths import Limits, Paths
@@ -34,9 +34,9 @@ class Identifier:
         self._runtimes = runtimes
         self._residents = Residents(paths, limits, self._cgroups, runtimes, self._counts)
         self._tree = ProcessTree(boot_id, paths.proc, limits, self._counts)
-        self._host_mnt = namespace(paths.proc, 1, "mnt")
+        self._host_mnt = host_namespace(paths.proc, "mnt")
         self._host = Resident("/", NOTHING, HOST)
-        self._host_pid_ns = namespace(paths.proc, 1, "pid")
+        self._host_pid_ns = host_namespace(paths.proc, "pid")
         self._handlers: dict[type, Callable[..., Identified | None]] = {
             Fork: self._fork,
             Exec: self._exec,

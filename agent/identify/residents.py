@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from agent.events import Cgroup
-from agent.identify.addresses import addresses_of, namespace, net_namespace
+from agent.identify.addresses import addresses_of, host_namespace, namespace, net_namespace
 from agent.identify.budget import Budget
 from agent.identify.cgroup_path import Claim, read_path
 from agent.identify.cgroups import CgroupTable
@@ -62,7 +62,7 @@ class Residents:
         self._by_path: dict[str, Resident] = {}  # living containers
         self._by_mount_ns: dict[int, Resident] = {}
         self._eager = Budget(limits.proc_reads, limits.proc_reads)
-        self._host_net = net_namespace(paths.proc, 1)
+        self._host_net = host_namespace(paths.proc, "net")
 
     def of(self, cgroup_id: int, pid: int, now_ns: int) -> Resident:
         """Who lives in this cgroup, looking again where something was missing and it is time to."""
