@@ -26,6 +26,7 @@ class JsonLines:
         self._rotate_bytes = rotate_bytes
         self._fd = sys.stdout.fileno() if path is None else _open(path)
         self._size = 0 if path is None else path.stat().st_size
+        self._torn = False  # the output ends in half a line
         self._counts: Counter[str] = Counter()
 
     def write(self, finding: Finding) -> bool:
@@ -56,11 +57,30 @@ class JsonLines:
     def _write(self, line: bytes) -> None:
         if self._path is not None and self._size and self._size + len(line) > self._rotate_bytes:
             self._rotate(self._path)
+        begun = self._size
+        try:
+            self._write_all(b"\n" + line if self._torn else line)
+            self._torn = False
+        except OSError:
+            self._cut(begun)
+            raise
+
+    def _write_all(self, line: bytes) -> None:
         view = memoryview(line)
         while view:
             written = os.write(self._fd, view)
             self._size += written
             view = view[written:]
+
+    def _cut(self, begun: int) -> None:
+        """Take half a line back; where that cannot be done, the next line begins on a line of its own."""
+        if self._size == begun:
+            return
+        try:
+            os.ftruncate(self._fd, begun)
+            self._size = begun
+        except OSError:
+            self._torn = True
 
     def _rotate(self, path: Path) -> None:
         path.replace(path.with_name(path.name + ".1"))
