@@ -16,7 +16,7 @@ _LOCAL = re.compile(rb"\|-- (\d{1,3}(?:\.\d{1,3}){3})\n\s+/32 host LOCAL")
 _SCOPE_GLOBAL = b"00"
 
 
-def namespace(proc: str, pid: int | str, kind: str) -> int:
+def namespace(proc: str, pid: int, kind: str) -> int:
     """The inode number of one of a process's namespaces, 0 when it cannot be read."""
     try:
         return os.stat(f"{proc}/{pid}/ns/{kind}").st_ino  # noqa: PTH116  (Path costs as much as the call)
@@ -34,15 +34,6 @@ def host_namespace(proc: str, kind: str) -> int:
     if found:
         return found
     return namespace(proc, _KTHREADD, kind) if _read(f"{proc}/{_KTHREADD}/comm") == b"kthreadd\n" else 0
-
-
-def host_namespace(proc: str, kind: str) -> int:
-    """The inode number of the host's own namespace, 0 when it cannot be told.
-
-    Init's; where it holds more capabilities than we do and so may not be asked, kthreadd's; in a pid namespace
-    of our own, where neither can be the host's, ours.
-    """
-    return next((inode for pid in (1, 2, "self") if (inode := namespace(proc, pid, kind))), 0)
 
 
 def addresses_of(proc: str, pid: int) -> tuple[str, ...]:

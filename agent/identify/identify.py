@@ -102,7 +102,8 @@ class Identifier:
             return False
         if node.key == resident.init_key:
             return False
-        return node.parent is None or self._container_of(node.parent, now_ns) != resident.container_id
+        home = self._container_of(node.parent, now_ns) if node.parent is not None else None
+        return home is not None and home != resident.container_id
 
     def _outside(self, node: Node, now_ns: int) -> Resident:
         """Where a process is at home that is in a container's cgroup or namespaces but not of the container.
@@ -127,6 +128,8 @@ class Identifier:
 
     def _learn_mount_ns(self, node: Node, resident: Resident, mount_ns: int) -> None:
         """A container's mount namespace is its first process's; others may be anywhere."""
+        if not self._host_mnt:
+            return  # the host's is unknown: nothing can be told from it
         if node.key == resident.init_key and mount_ns == self._host_mnt:
             resident.mount_ns = mount_ns  # a container without one of its own
             return

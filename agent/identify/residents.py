@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from agent.events import Cgroup
-from agent.identify.addresses import addresses_of, host_namespace, namespace, net_namespace
+from agent.identify.addresses import addresses_of, host_namespace, namespace
 from agent.identify.budget import Budget
 from agent.identify.cgroup_path import Claim, read_path
 from agent.identify.cgroups import CgroupTable
@@ -181,7 +181,7 @@ class Residents:
         """Whether it has a network of its own whose addresses are not known yet."""
         if resident.container is not None and resident.container.addresses:
             return False
-        net = net_namespace(self._paths.proc, self._process_of(resident, pid))
+        net = namespace(self._paths.proc, self._process_of(resident, pid), "net")
         return net not in (0, self._host_net)
 
     def _process_of(self, resident: Resident, pid: int) -> int:

@@ -12,7 +12,6 @@ from agent.identify.identify import Identifier
 from agent.identify.paths import Limits, Paths, StateRoot
 
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-HOST_MNT = 4_026_531_841
 
 
 class FakeHost:
@@ -22,6 +21,11 @@ class FakeHost:
         self.base = base
         self.proc = base / "proc"
         self.proc.mkdir(parents=True)
+        (self.proc / "2/ns").mkdir(parents=True)
+        (self.proc / "2/comm").write_text("kthreadd\n")
+        for kind in ("mnt", "pid", "net"):
+            self.ns(kind, "host")
+            (self.proc / "2/ns" / kind).symlink_to(base / "ns" / f"{kind}-host")
         self.run = base / "run"
         self.cgroup_base = base / "cgroup"
         self.cgroup_root = {
@@ -127,7 +131,7 @@ class FakeHost:
 
     def task(self, pid: int, start_ms: int, cgroup_id: int, parent: tuple[int, int] = (0, 0), **more: int) -> Task:
         """`start_ms` and parent's are milliseconds since boot."""
-        facts = {"uid": 0, "tty": 0, "ns_pid": pid, "pid_ns": 1, "mnt_ns": HOST_MNT, "net_ns": 1, **more}
+        facts = {"uid": 0, "tty": 0, "ns_pid": pid, "pid_ns": 1, "mnt_ns": self.ns("mnt", "host"), "net_ns": 1, **more}
         return Task(
             start_ns=start_ms * 1_000_000,
             parent_start_ns=parent[1] * 1_000_000,
