@@ -7,6 +7,7 @@ docs/events.md is generated from it. Sigma's standard names where the taxonomy h
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, cast
 
@@ -133,30 +134,38 @@ def plain(address: Address) -> str:
     return str(mapped or address)
 
 
-def applet(process: Process) -> str:
-    """What a many-in-one binary (busybox, toybox, coreutils, kmod) was run as, "" for any other program."""
-    name = posixpath.basename(process.path)
-    if not name.startswith(_MANY_IN_ONE) or not process.argv:
+@lru_cache(maxsize=4096)
+def _applet(path: str, argv: tuple[str, ...]) -> str:
+    if not posixpath.basename(path).startswith(_MANY_IN_ONE) or not argv:
         return ""
-    asked = posixpath.basename(process.argv[0]).lstrip("-")
+    asked = posixpath.basename(argv[0]).lstrip("-")
     if asked.startswith(_MANY_IN_ONE):  # "busybox wget …": the applet is the first argument
-        asked = posixpath.basename(process.argv[1]) if len(process.argv) > 1 else ""
+        asked = posixpath.basename(argv[1]) if len(argv) > 1 else ""
     return "" if asked.startswith("-") else asked
 
 
-def images(process: Process) -> str | tuple[str, str]:
+def applet(process: Process) -> str:
+    """What a many-in-one binary (busybox, toybox, coreutils, kmod) was run as, "" for any other program."""
+    return _applet(process.path, process.argv[:2])
+
+
+@lru_cache(maxsize=4096)
+def _images(path: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    name = _applet(path, argv)
+    return (path, f"{posixpath.dirname(path)}/{name}") if name else (path,)
+
+
+def images(process: Process) -> tuple[str, ...]:
     """A program's path; for a many-in-one binary also the path its applet would have by itself, so that a
     rule on `/bin/wget` sees busybox's.
     """
-    name = applet(process)
-    return (process.path, f"{posixpath.dirname(process.path)}/{name}") if name else process.path
+    return _images(process.path, process.argv[:2])
 
 
 def _ancestors(source: Source) -> tuple[str, ...]:
     found: list[str] = []
     for process in source.identified.ancestors:
-        either = images(process)
-        found += (either,) if isinstance(either, str) else either
+        found += images(process)
     return tuple(found)
 
 

@@ -35,9 +35,53 @@ def compile_test(test: Test) -> Predicate:
 def _over_values(test: Test) -> Predicate:
     cased = test.cased or test.op in (Op.RE, Op.CIDR, Op.GT, Op.GTE, Op.LT, Op.LTE)
     if test.every and len(test.values) > 1:
-        ones = tuple(_any_value(Test(test.field, test.op, (v,), cased=test.cased)) for v in test.values)
-        return _every(test.field, ones, cased)
+        singles = [Test(test.field, test.op, (v,), cased=test.cased) for v in test.values]
+        return _every(tuple(_over_values(single) for single in singles))
+    if test.field and not cased:
+        return _over_lowered(test)
     return _applied(test.field, _any_value(test), cased)
+
+
+def _over_lowered(test: Test) -> Predicate:
+    """The commonest tests, without a call of their own for each value: it would cost more than the test."""
+    texts = tuple(_folded(test, v) for v in test.values)
+    match test.op:
+        case Op.ENDSWITH:
+            return _ends(test.field, texts)
+        case Op.CONTAINS if len(texts) == 1:
+            return _holds(test.field, texts[0])
+        case Op.EQUALS if len(texts) == 1:
+            return _equals(test.field, texts[0])
+        case _:
+            return _applied(test.field, _any_value(test), cased=False)
+
+
+def _ends(field: str, texts: tuple[str, ...]) -> Predicate:
+    def ends(low: Lowered) -> bool:
+        value = low[field]
+        if value.__class__ is str:
+            return value.endswith(texts)
+        return value is not None and any([v.endswith(texts) for v in value])  # noqa: C419 - a generator is slower
+
+    return ends
+
+
+def _holds(field: str, text: str) -> Predicate:
+    def holds(low: Lowered) -> bool:
+        value = low[field]
+        if value.__class__ is str:
+            return text in value
+        return value is not None and any([text in v for v in value])  # noqa: C419 - a generator is slower
+
+    return holds
+
+
+def _equals(field: str, text: str) -> Predicate:
+    def equals(low: Lowered) -> bool:
+        value = low[field]
+        return value == text if value.__class__ is str else value is not None and text in value
+
+    return equals
 
 
 def _applied(field: str, one: _One, cased: bool) -> Predicate:
@@ -60,9 +104,14 @@ def _applied(field: str, one: _One, cased: bool) -> Predicate:
     return on_raw if cased else on_lowered
 
 
-def _every(field: str, ones: tuple[_One, ...], cased: bool) -> Predicate:
-    parts = tuple(_applied(field, one, cased) for one in ones)
-    return lambda low: all(part(low) for part in parts)
+def _every(parts: tuple[Predicate, ...]) -> Predicate:
+    def every(low: Lowered) -> bool:
+        for part in parts:  # noqa: SIM110 - a generator costs more than the tests
+            if not part(low):
+                return False
+        return True
+
+    return every
 
 
 def _keyword(one: _One, cased: bool) -> Predicate:

@@ -40,22 +40,33 @@ class Raw(dict[str, Text]):
 
 
 class Lowered(dict[str, Text]):
-    """Field → its value as lower-case text, computed on first use."""
+    """Field → its value as lower-case text, computed on first use; `raw` has the text as it came."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("_doc", "raw")
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, doc: Document) -> None:
         super().__init__()
-        self.raw = raw
+        self._doc = doc
+        self.raw = Raw(doc)
 
     def __missing__(self, field: str) -> Text:
-        value = self.raw[field]
-        if value.__class__ is str:
-            value = value.lower()
-        elif value is not None:
-            value = tuple(v.lower() for v in value)
-        self[field] = value
-        return value
+        value = self._doc.get(field)
+        kind = value.__class__
+        text: Text
+        if kind is bool:
+            text = "true" if value else "false"
+        elif kind is str:
+            text = value.lower()
+        else:
+            text = _lower(text_of(value))
+        self[field] = text
+        return text
+
+
+def _lower(value: Text) -> Text:
+    if isinstance(value, tuple):
+        return tuple([v.lower() for v in value])  # a list: quicker than a generator
+    return None if value is None else value.lower()
 
 
 def text_of(value: Any) -> Text:
@@ -63,7 +74,7 @@ def text_of(value: Any) -> Text:
     if value is None or value.__class__ is str:
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        return tuple(_scalar(v) for v in value if v is not None)
+        return tuple([v if v.__class__ is str else _scalar(v) for v in value if v is not None])
     return _scalar(value)
 
 
