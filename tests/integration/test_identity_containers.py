@@ -114,8 +114,10 @@ def podman() -> Iterator[Callable[..., str]]:
     base = ("podman", "--root", str(home / "store"), "--runroot", str(home / "run"), *PODMAN)
     yield lambda *command: _run(*base, *command)
     subprocess.run([*base, "rm", "-f", "-t", "0", "-a"], capture_output=True, check=False)
-    subprocess.run(["umount", str(home / "store/overlay")], capture_output=True, check=False)
-    shutil.rmtree(home, ignore_errors=True)
+    deadline = time.monotonic() + DEADLINE_S
+    while home.exists() and time.monotonic() < deadline:  # conmon's own clean-up may still be mounting
+        subprocess.run(["umount", str(home / "store/overlay")], capture_output=True, check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _cgroup_id(pid: int) -> int:
