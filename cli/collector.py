@@ -67,6 +67,7 @@ def command(
     from collector.errors import CollectorError  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     files = [path for path in (cert, key, ca) if path is not None]
     if len(files) not in (0, 3):
         raise click.UsageError("--cert, --key and --ca go together")

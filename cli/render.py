@@ -13,6 +13,7 @@ from rich.text import Text
 from collector.plain import plain
 
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
+_ORDER = {"critical": 5, "high": 4, "medium": 3, "low": 2, "informational": 1}
 _TIMELINE = 24
 _JOINS = 10
 _EVIDENCE = ("CommandLine", "TargetFilename", "Image", "DestinationIp", "objectRef.name", "requestURI")
@@ -155,7 +156,8 @@ def _telling(joins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _closer(incident: Mapping[str, Any]) -> RenderableType:
-    advice = list(dict.fromkeys(plain(f["advice"], 300) for f in incident["findings"] if f["advice"]))[:4]
+    worst_first = sorted(incident["findings"], key=lambda f: -_ORDER.get(f["severity"], 0))
+    advice = list(dict.fromkeys(plain(f["advice"], 300) for f in worst_first if f["advice"]))[:4]
     return _lines([*advice, f"vedette incidents show {plain(incident['id'], 64)[:12]} --format json"])
 
 
