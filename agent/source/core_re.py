@@ -11,10 +11,9 @@ from agent.events import RawBatch
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.maps import Counters, Novelty, configure
 from agent.source.port import BehaviourKey, ProbeState
-from agent.source.programs import PROGRAMS, Program
+from agent.source.programs import PROGRAMS, Program, find_tracefs, missing_for
 from agent.source.ring import Ring
 
-_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 # bpf/include/compat.h: kernels with this function (6.2) follow pointers by plain loads, older ones by helper calls.
 _PLAIN_LOADS = "bpf_rdonly_cast"
 _OBJECT, _OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
@@ -52,7 +51,7 @@ class CoReSource:
         self._lib = LibBpf(self._directory)
         types = KernelTypes(self._lib)
         try:
-            self._open(_OBJECT if types.has_function(_PLAIN_LOADS) else _OBJECT_HELPERS)
+            self._open(_OBJECT if types.function(_PLAIN_LOADS) > 0 else _OBJECT_HELPERS)
             self._disable_unsupported(types)
             self._load()
             configure(self._lib, self._map("config"), self._agent_pid, self._cgroup_v1)
@@ -121,20 +120,14 @@ class CoReSource:
             self._lib.call(self._lib.bpf.bpf_map__set_max_entries(bpf_map, entries), f"size of {map_name}")
 
     def _disable_unsupported(self, types: KernelTypes) -> None:
-        tracefs = self._tracefs()
+        tracefs = find_tracefs(self._lib)
         for program in PROGRAMS:
-            missing = _missing(program, types, tracefs)
+            missing = missing_for(program, types, tracefs)
             if missing is None:
                 continue
             self._lib.bpf.bpf_program__set_autoload(self._program(program), False)
             if missing:
                 self._states[program.name] = ProbeState(program.name, False, f"{missing}: {program.unseen}")
-
-    def _tracefs(self) -> Path | None:
-        found = next((Path(path) for path in _TRACEFS if Path(path, "events").is_dir()), None)
-        if found is None and self._lib.mount_tracefs(_TRACEFS[0]):
-            return Path(_TRACEFS[0])
-        return found
 
     def _load(self) -> None:
         result = self._lib.bpf.bpf_object__load(self._object)
@@ -165,21 +158,6 @@ class CoReSource:
 
     def _map(self, name: str) -> int:
         return int(self._lib.bpf.bpf_map__fd(self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())))
-
-
-def _missing(program: Program, types: KernelTypes, tracefs: Path | None) -> str | None:
-    """What the kernel lacks for a program; "" where another program stands in; None where nothing."""
-    kind, name = program.hook.split(":")
-    if kind == "btf":
-        parameters = types.parameters(name)
-        if parameters < 0:
-            return f"no BTF tracepoint {name}"
-        return None if (parameters < program.parameters) == program.below else ""
-    if tracefs is None:
-        return "tracefs is not mounted"
-    if Path(tracefs, "events", "syscalls", name).is_dir():
-        return None
-    return f"the kernel has no tracepoint {name}"
 
 
 def pure_cgroup_v1() -> bool:

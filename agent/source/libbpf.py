@@ -33,6 +33,13 @@ int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, vo
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *length);
 int libbpf_num_possible_cpus(void);
 int libbpf_probe_bpf_prog_type(int prog_type, const void *opts);
+struct bpf_prog_load_opts {
+    size_t sz; int attempts; int expected_attach_type; uint32_t prog_btf_fd, prog_flags, prog_ifindex, kern_version;
+    uint32_t attach_btf_id, attach_prog_fd;
+};
+int bpf_prog_load(int prog_type, const char *name, const char *license, const void *insns, size_t count,
+                  const struct bpf_prog_load_opts *opts);
+int bpf_raw_tracepoint_open(const char *name, int prog_fd);
 int libbpf_probe_bpf_map_type(int map_type, const void *opts);
 struct btf *btf__load_vmlinux_btf(void);
 void btf__free(struct btf *btf);
@@ -117,9 +124,9 @@ class KernelTypes:
         prototype = bpf.btf__type_by_id(self._btf, pointer).size_or_type
         return int(bpf.btf__type_by_id(self._btf, prototype).info & 0xFFFF) - 1  # the first is the tracepoint's own
 
-    def has_function(self, name: str) -> bool:
-        """Whether the kernel has a function, callable or not."""
-        return bool(self._lib.bpf.btf__find_by_name_kind(self._btf, name.encode(), _KIND_FUNC) >= 0)
+    def function(self, name: str) -> int:
+        """The type id of a kernel function; negative where it does not exist."""
+        return int(self._lib.bpf.btf__find_by_name_kind(self._btf, name.encode(), _KIND_FUNC))
 
     def close(self) -> None:
         """Free the kernel's type information."""

@@ -1,8 +1,12 @@
 """The sensor's programs: what each needs of the kernel, and what goes unseen without it."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from agent.events import EventType
+from agent.source.libbpf import LibBpf
+
+_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 
 class Program(NamedTuple):
@@ -46,3 +50,41 @@ PROGRAMS = (
     Program("cgroup_mkdir", EventType.CGROUP_MKDIR, "btf:cgroup_mkdir", "new containers are found late"),
     Program("cgroup_rmdir", EventType.CGROUP_RMDIR, "btf:cgroup_rmdir", "containers that ended are noticed late"),
 )
+
+
+class Tracepoints(Protocol):
+    """What the kernel says of its BTF tracepoints: `agent.source.libbpf.KernelTypes`."""
+
+    def parameters(self, tracepoint: str) -> int:
+        """How many arguments it hands over; -1 where it does not exist."""
+
+
+def missing_for(program: Program, types: Tracepoints, tracefs: Path | None) -> str | None:
+    """What the kernel lacks for a program; "" where another program stands in; None where nothing."""
+    kind, name = program.hook.split(":")
+    if kind == "btf":
+        parameters = types.parameters(name)
+        if parameters < 0:
+            return f"no BTF tracepoint {name}"
+        return None if (parameters < program.parameters) == program.below else ""
+    if tracefs is None:
+        return "tracefs is not mounted or not readable"
+    if Path(tracefs, "events", "syscalls", name).is_dir():
+        return None
+    return f"the kernel has no tracepoint {name}"
+
+
+def find_tracefs(lib: LibBpf) -> Path | None:
+    """Where tracefs is; mounts it where it is not. None where that is refused."""
+    found = next((Path(path) for path in _TRACEFS if _is_directory(Path(path, "events"))), None)
+    if found is None and lib.mount_tracefs(_TRACEFS[0]):
+        return Path(_TRACEFS[0])
+    return found
+
+
+def _is_directory(path: Path) -> bool:
+    """False, too, where an unprivileged user may not look."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False

@@ -6,10 +6,9 @@ import pytest
 
 from agent.errors import SourceError
 from agent.events import EventType, FileId, RawBatch
-from agent.source import core_re
 from agent.source.fake import FakeSource
 from agent.source.port import BehaviourKey, ProbeState, Source
-from agent.source.programs import PROGRAMS, Program
+from agent.source.programs import PROGRAMS, Program, missing_for
 
 BTF = Program("p", EventType.EXIT, "btf:sched_process_exit", "exits go unseen", parameters=2)
 
@@ -31,7 +30,7 @@ def test_one_of_two_variants_is_chosen_by_the_tracepoints_arguments(count, newer
     """The program for the newer kernel where it has the argument, else the one for the older; never both."""
     old = BTF._replace(below=True)
     for program, expected in ((BTF, newer), (old, older)):
-        missing = core_re._missing(program, Types(count), None)
+        missing = missing_for(program, Types(count), None)
         assert missing is None if expected is None else missing.startswith(expected)
         assert missing != "" or expected == ""
 
@@ -40,10 +39,10 @@ def test_a_classic_tracepoint_must_be_in_tracefs(tmp_path: Path):
     """Without tracefs, or without the tracepoint, the program says what is missing."""
     program = Program("p", EventType.OPEN, "syscalls:sys_exit_open", "opens go unseen")
     (tmp_path / "events/syscalls").mkdir(parents=True)
-    assert core_re._missing(program, Types(0), None) == "tracefs is not mounted"
-    assert "no tracepoint sys_exit_open" in core_re._missing(program, Types(0), tmp_path)
+    assert missing_for(program, Types(0), None) == "tracefs is not mounted or not readable"
+    assert "no tracepoint sys_exit_open" in missing_for(program, Types(0), tmp_path)
     (tmp_path / "events/syscalls/sys_exit_open").mkdir()
-    assert core_re._missing(program, Types(0), tmp_path) is None
+    assert missing_for(program, Types(0), tmp_path) is None
 
 
 def test_every_program_is_in_a_probe_file_and_says_what_goes_unseen():

@@ -1,0 +1,206 @@
+"""What this machine lets the sensor see: each fact with what follows where it is missing. Works without root."""
+
+import os
+import platform
+import re
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from agent.errors import SourceError
+from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
+from agent.source.port import ProbeState
+from agent.source.programs import PROGRAMS, find_tracefs, missing_for
+from agent.source.trials import Answer, can_attach_fentry, can_attach_lsm, has_map_type, has_program_type
+
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
+_TRACEPOINT, _RINGBUF, _TASK_STORAGE = 5, 27, 29  # enum bpf_prog_type, enum bpf_map_type
+_OLDEST = (5, 8)  # first kernel with a BPF ring buffer
+_RUNTIMES = {
+    "containerd": ("/run/containerd/containerd.sock",),
+    "CRI-O": ("/run/crio/crio.sock",),
+    "Docker": ("/run/docker.sock", "/var/run/docker.sock"),
+    "Podman": ("/run/podman/podman.sock", "/usr/bin/podman"),
+    "runc": ("/usr/sbin/runc", "/usr/bin/runc", "/usr/local/sbin/runc"),
+}
+
+
+# What no program of this version watches, on any machine (docs/adr/0004-hooks.md).
+BLIND_SPOTS = (
+    "files opened and connections accepted through io_uring",
+    "UDP and protocols other than TCP",
+    "renames, links and deletions of files",
+)
+
+
+class Capability(NamedTuple):
+    """One fact. `consequence` says what follows from a "no" or "unknown", "" where nothing does."""
+
+    name: str
+    answer: Answer
+    detail: str
+    consequence: str = ""
+
+
+class Loader(NamedTuple):
+    """One way to load the sensor: whether it can be used here, and why (not)."""
+
+    name: str
+    usable: bool
+    reason: str
+
+
+class Report(NamedTuple):
+    """Everything `vedette probe` says. `loader` is the one this machine gets, "none" without any."""
+
+    capabilities: tuple[Capability, ...]
+    programs: tuple[ProbeState, ...]
+    loaders: tuple[Loader, ...]
+    loader: str
+    blind_spots: tuple[str, ...] = BLIND_SPOTS
+
+
+def examine(directory: Path = LIBRARY) -> Report:
+    """Look at this machine. Loads and at once unloads tiny programs where it may; changes nothing else but mounting
+    tracefs, which the sensor needs. Never raises for what a machine lacks.
+    """
+    lib = _library(directory)
+    facts = [_kernel(), _privileges(), _btf(), _objects(directory, lib)]
+    usable = all(fact.answer == "yes" for fact in facts)
+    facts += [*_tried(lib), _kprobes(), _tracefs(lib), _cgroups(), _runtimes()]
+    loaders = (_co_re(facts[:4]), *_OTHER_LOADERS)
+    return Report(tuple(facts), _programs(lib), loaders, "CO-RE" if usable else "none")
+
+
+_OTHER_LOADERS = (
+    Loader("bcc", False, "planned: for kernels without BTF, not in this version"),
+    Loader("polling", False, "planned: for places that refuse eBPF, not in this version"),
+)
+
+
+def _library(directory: Path) -> LibBpf | str:
+    try:
+        return LibBpf(directory)
+    except SourceError as error:
+        return str(error)
+
+
+def _co_re(needs: list[Capability]) -> Loader:
+    lacking = [fact.name for fact in needs if fact.answer != "yes"]
+    if lacking:
+        return Loader("CO-RE", False, f"lacks: {', '.join(lacking)}")
+    return Loader("CO-RE", True, "programs compiled at build time, fitted to this kernel by its BTF")
+
+
+def _kernel() -> Capability:
+    release = platform.release()
+    numbers = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+    if numbers >= _OLDEST:
+        return Capability("kernel", "yes", f"Linux {release} on {platform.machine()}")
+    return Capability("kernel", "no", f"Linux {release}", "the sensor needs Linux 5.8 or newer: nothing can be watched")
+
+
+def _privileges() -> Capability:
+    line = re.search(r"^CapEff:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    held = int(line[1], 16) if line else 0
+    if held >> _CAP_SYS_ADMIN & 1 or (held >> _CAP_BPF & 1 and held >> _CAP_PERFMON & 1):
+        return Capability("privileges", "yes", f"user {os.geteuid()}, may load programs")
+    text = "the sensor cannot load; run as root, or with CAP_SYS_ADMIN, or with CAP_BPF and CAP_PERFMON"
+    return Capability("privileges", "no", f"user {os.geteuid()}, may not load programs", text)
+
+
+def _btf() -> Capability:
+    path = Path("/sys/kernel/btf/vmlinux")
+    if path.exists():
+        return Capability("BTF", "yes", str(path))
+    text = (
+        "programs cannot be fitted to this kernel (it was built without CONFIG_DEBUG_INFO_BTF): nothing can be watched"
+    )
+    return Capability("BTF", "no", "not exported by the kernel", text)
+
+
+def _objects(directory: Path, lib: LibBpf | str) -> Capability:
+    if isinstance(lib, str):
+        return Capability("sensor files", "no", lib, "the sensor cannot load")
+    absent = [name for name in ("vedette.bpf.o", "vedette-helpers.bpf.o") if not (directory / name).exists()]
+    if absent:
+        return Capability(
+            "sensor files", "no", f"{', '.join(absent)} not built", "the sensor cannot load: `make build`"
+        )
+    return Capability("sensor files", "yes", str(directory))
+
+
+def _tried(lib: LibBpf | str) -> list[Capability]:
+    """What only an attempt can tell."""
+    trials: tuple[tuple[str, Callable[[LibBpf], tuple[Answer, str]], str], ...] = (
+        ("ring buffer", lambda b: has_map_type(b, _RINGBUF), "records cannot leave the kernel: nothing can be watched"),
+        ("tracepoints", lambda b: has_program_type(b, _TRACEPOINT), "file opens, accepts and chmods go unseen"),
+        ("BPF LSM", can_attach_lsm, "nothing in this version; later, seeing io_uring and denying inline need it"),
+        ("fentry", can_attach_fentry, "nothing in this version; later probes fall back to tracepoints"),
+        ("task storage", lambda b: has_map_type(b, _TASK_STORAGE), "nothing in this version"),
+    )
+    if isinstance(lib, str):
+        return [Capability(name, "unknown", "libraries are missing", text) for name, _, text in trials]
+    facts = []
+    for name, trial, text in trials:
+        answer, detail = trial(lib)
+        facts.append(Capability(name, answer, detail, "" if answer == "yes" else text))
+    return facts
+
+
+def _kprobes() -> Capability:
+    if Path("/sys/bus/event_source/devices/kprobe").exists():
+        return Capability("kprobes", "yes", "compiled in")
+    return Capability("kprobes", "no", "not compiled into this kernel", "nothing in this version: no probe needs them")
+
+
+def _tracefs(lib: LibBpf | str) -> Capability:
+    found = None if isinstance(lib, str) else find_tracefs(lib)
+    if found:
+        return Capability("tracefs", "yes", str(found))
+    answer: Literal["no", "unknown"] = "no" if os.geteuid() == 0 else "unknown"
+    return Capability("tracefs", answer, "not mounted, or not readable", "file opens, accepts and chmods go unseen")
+
+
+def _cgroups() -> Capability:
+    kinds = {line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()} & {"cgroup", "cgroup2"}
+    layout = {
+        frozenset({"cgroup", "cgroup2"}): "hybrid: v1 controllers beside a v2 hierarchy",
+        frozenset({"cgroup2"}): "v2",
+        frozenset({"cgroup"}): "v1; containers are told apart by the pids controller",
+    }.get(frozenset(kinds))
+    if layout:
+        return Capability("cgroups", "yes", layout)
+    return Capability("cgroups", "no", "no hierarchy is mounted", "containers cannot be told from the host")
+
+
+def _runtimes() -> Capability:
+    found = [name for name, paths in _RUNTIMES.items() if any(_exists(path) for path in paths)]
+    if found:
+        return Capability("container runtimes", "yes", ", ".join(found))
+    return Capability("container runtimes", "no", "none found", "only host processes and systemd units have names")
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except PermissionError:
+        return False
+
+
+def _programs(lib: LibBpf | str) -> tuple[ProbeState, ...]:
+    """Which programs would be attached."""
+    if isinstance(lib, str):
+        return tuple(ProbeState(program.name, False, f"{lib}: {program.unseen}") for program in PROGRAMS)
+    tracefs, states = find_tracefs(lib), []
+    try:
+        types = KernelTypes(lib)
+    except SourceError as error:
+        return tuple(ProbeState(program.name, False, f"{error}: {program.unseen}") for program in PROGRAMS)
+    with closing(types):
+        for program in PROGRAMS:
+            missing = missing_for(program, types, tracefs)
+            if missing != "":
+                states.append(ProbeState(program.name, not missing, f"{missing}: {program.unseen}" if missing else ""))
+    return tuple(states)
