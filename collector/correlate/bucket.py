@@ -1,7 +1,6 @@
 """Findings under one key value, in order of time, so that each meets only its nearest neighbours."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
 
 from collector.correlate.rules import PEER_HOMES, Half, JoinRule
 
@@ -46,18 +45,40 @@ class Bucket:
                 del self._parts[half]
         return not self._parts
 
-    def neighbours(self, half: Half, stamp: Stamp) -> Iterator[tuple[Half, Stamp, bool]]:
+    def neighbours(self, half: Half, stamp: Stamp) -> list[tuple[Half, Stamp, bool]]:
         """Nearest findings in every part: (its half, its stamp, whether it is the earlier one)."""
+        found: list[tuple[Half, Stamp, bool]] = []
         if self.dead:
-            return
+            return found
         for other, part in self._parts.items():
             at = bisect_left(part, stamp)
             if at:
-                yield other, part[at - 1], True
-            if at < len(part) and part[at] == stamp:
+                found.append((other, part[at - 1], True))
+            if other == half:
                 at += 1
             if at < len(part):
-                yield other, part[at], False
+                found.append((other, part[at], False))
+        return found
+
+    def affected(self, half: Half, stamp: Stamp) -> list[tuple[Half, Stamp, bool]]:
+        """`neighbours`, and those in other parts whose nearest finding in this part is now this one."""
+        found = self.neighbours(half, stamp)
+        if self.dead or len(self._parts) == 1:
+            return found
+        own = self._parts[half]
+        at = bisect_left(own, stamp)
+        before = own[at - 1] if at else None
+        after = own[at + 1] if at + 1 < len(own) else None
+        for other, part in self._parts.items():
+            if other != half:
+                start = 0 if before is None else bisect_left(part, before)
+                stop = len(part) if after is None else bisect_left(part, after)
+                found += [(other, near, near < stamp) for near in part[start:stop]]
+        return found
+
+    def lone(self) -> bool:
+        """Only one finding, so no edges."""
+        return len(self._parts) == 1 and len(next(iter(self._parts.values()))) == 1
 
     def ids(self) -> list[str]:
         """Every finding in it."""

@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from collector.correlate.graph import EXEC, Component, Edge, Graph, Node, incident_id
+from collector.correlate.bucket import Stamp
+from collector.correlate.graph import Edge, Graph, incident_id
+from collector.correlate.node import Component, Node
 from collector.correlate.reasons import join_of, person_of
-from collector.correlate.rules import RANK, RULES
+from collector.correlate.rules import RANK
 from collector.correlate.score import score_of
 from collector.correlate.tactics import in_order
 from collector.correlate.title import title_of
-from collector.incident import Incident
+from collector.incident import Incident, Join
 from detection.finding import Entity, EntityKind, Finding, Role, Severity, Source
 
 _MAX_ACTORS = 16
 _MAX_CONFIRMING = 64
+_MAX_TOLD = 16
 
 
 def anchor_of(component: Component) -> Finding:
@@ -30,13 +33,11 @@ def build(graph: Graph, component: Component, revision: int) -> Incident:
     nodes = sorted(component.members.values(), key=lambda node: node.stamp)
     by_id = {node.finding.id: node for node in nodes}
     edges = graph.edges(component)
-    joins = tuple(
-        join_of(edge, by_id[edge.earlier].finding, by_id[edge.later].finding) for edge in _chosen(edges, by_id)
-    )
+    joins = tuple(_told(edge, by_id) for edge in _chosen(edges, by_id))
     findings = tuple(_with_person(node.finding, people) for people in (_people(edges, by_id),) for node in nodes)
     tactics = in_order(t.tactic for f in findings for t in f.techniques)
     score = score_of(findings, joins, tactics)
-    actors = _actors(findings)
+    actors = _actors(nodes)
     return Incident(
         id=incident_id(anchor_of(component).id),
         revision=revision,
@@ -64,7 +65,7 @@ def _anchor_rank(finding: Finding) -> tuple[bool, bool, int, str]:
 def _chosen(edges: Iterable[Edge], nodes: dict[str, Node]) -> list[Edge]:
     """The surest edges that connect everything, and for every other key that confirms them, its surest edge."""
 
-    def order(edge: Edge) -> tuple[float, int, object, object, str]:
+    def order(edge: Edge) -> tuple[float, int, Stamp, Stamp, str]:
         stamps = nodes[edge.later].stamp, nodes[edge.earlier].stamp
         return (-edge.confidence, RANK[edge.rule], *stamps, edge.value)
 
@@ -78,13 +79,25 @@ def _chosen(edges: Iterable[Edge], nodes: dict[str, Node]) -> list[Edge]:
             root[one] = two
             chosen.append(edge)
             shown.add((edge.rule, edge.value))
-        elif edge.rule == EXEC or (RULES[edge.rule].confirms and not edge.same_half):
+        elif edge.confirms:
             confirming.append(edge)
     for edge in confirming[:_MAX_CONFIRMING]:
         if (edge.rule, edge.value) not in shown:
             shown.add((edge.rule, edge.value))
             chosen.append(edge)
     return sorted(chosen, key=lambda e: (nodes[e.later].stamp, nodes[e.earlier].stamp, RANK[e.rule], e.value))
+
+
+def _told(edge: Edge, nodes: dict[str, Node]) -> Join:
+    """The join of an edge, written once."""
+    later = nodes[edge.later]
+    key = (edge.rule, edge.value, edge.earlier, edge.confidence)
+    join = later.told.get(key)
+    if join is None:
+        join = later.told[key] = join_of(edge, nodes[edge.earlier].finding, later.finding)
+        if len(later.told) > _MAX_TOLD:
+            del later.told[next(iter(later.told))]
+    return join
 
 
 def _find(root: dict[str, str], name: str) -> str:
@@ -115,29 +128,16 @@ def _with_person(finding: Finding, people: dict[str, Entity]) -> Finding:
     return finding if person is None else replace(finding, entities=(*finding.entities, person))
 
 
-def _actors(findings: Sequence[Finding]) -> tuple[Entity, ...]:
-    """People first, then service accounts that called the API, the control plane's own users, entries, processes."""
+def _actors(nodes: Sequence[Node]) -> tuple[Entity, ...]:
+    """Each once, by rank, then by when they first acted."""
     ranked: dict[tuple[EntityKind, str], tuple[int, int, Entity]] = {}
-    for place, finding in enumerate(findings):
-        for entity in finding.entities:
-            rank = _actor_rank(entity, finding)
+    for place, node in enumerate(nodes):
+        for rank, entity in node.actors:
             key = (entity.kind, entity.id)
-            if rank is not None and (key not in ranked or rank < ranked[key][0]):
-                name = "" if entity.name.startswith(f"{entity.id}, by exec") else entity.name
-                ranked[key] = (rank, place, Entity(entity.kind, entity.id, Role.ACTOR, name))
+            if key not in ranked or rank < ranked[key][0]:
+                ranked[key] = (rank, place, entity)
     ordered = sorted(ranked.values(), key=lambda r: (r[0], r[1], r[2].id))
     return tuple(entity for _, _, entity in ordered[:_MAX_ACTORS])
-
-
-def _actor_rank(entity: Entity, finding: Finding) -> int | None:
-    if entity.kind is EntityKind.USER and entity.role is Role.ACTOR:
-        return 2 if entity.id.startswith("system:") else 0
-    if entity.kind is EntityKind.SERVICE_ACCOUNT and entity.role is Role.ACTOR:
-        # At run time it is only the account of the pod: whether it was used is for the audit log to say.
-        return 1 if finding.source is Source.KUBERNETES_AUDIT else None
-    if entity.kind is EntityKind.PROCESS and finding.severity > Severity.INFORMATIONAL:
-        return {Role.ENTRY: 3, Role.ACTOR: 4}.get(entity.role)
-    return None
 
 
 def _crowded(graph: Graph, component: Component) -> tuple[str, ...]:

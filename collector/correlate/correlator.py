@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from collector.correlate.build import anchor_of, build
 from collector.correlate.config import Config
-from collector.correlate.graph import Component, Graph, Node, incident_id
+from collector.correlate.graph import Graph, incident_id
+from collector.correlate.node import Component, Node
 from collector.incident import Incident
 from detection.finding import Finding
 

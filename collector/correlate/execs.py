@@ -14,6 +14,9 @@ _WRONG_COMMAND, _UNKNOWN_COMMAND = 20 * SECOND, SECOND
 _MAX_SIDES = 128
 
 
+Place = tuple[str, bool, str]  # pod, whether it is an exec event, id of that event or entry
+
+
 class Match(NamedTuple):
     """An audit event and the entry it explains; `gap_ns` from the request to the entry."""
 
@@ -65,11 +68,11 @@ class ExecMatcher:
     def __init__(self) -> None:
         self._pods: dict[str, _Pod] = {}
 
-    def add(self, finding: Finding) -> tuple[list[Pair], list[str]]:
+    def add(self, finding: Finding, places: tuple[Place, ...]) -> tuple[list[Pair], list[str]]:
         """Take a finding in: (pairs of its pod, if they changed; ids of findings whose pair no longer holds)."""
         pairs: list[Pair] = []
         gone: list[str] = []
-        for pod_key, is_exec, side_id in _places(finding):
+        for pod_key, is_exec, side_id in places:
             pod = self._pods.setdefault(pod_key, _Pod())
             if _grow(pod.execs if is_exec else pod.entries, side_id, finding) and pod.execs and pod.entries:
                 before, pod.matches = pod.matches, _match(pod)
@@ -80,9 +83,9 @@ class ExecMatcher:
                         gone += [side.first[1] for side in sides if side is not None]
         return pairs, gone
 
-    def remove(self, finding: Finding) -> None:
+    def remove(self, finding: Finding, places: tuple[Place, ...]) -> None:
         """Forget a finding; pairs it alone stood for go with it."""
-        for pod_key, is_exec, side_id in _places(finding):
+        for pod_key, is_exec, side_id in places:
             pod = self._pods.get(pod_key)
             sides = {} if pod is None else pod.execs if is_exec else pod.entries
             side = sides.get(side_id)
@@ -95,13 +98,15 @@ class ExecMatcher:
             if not pod.execs and not pod.entries:
                 del self._pods[pod_key]
 
-    def pairs(self, finding: Finding) -> list[Pair]:
+    def pairs(self, finding: Finding, places: tuple[Place, ...]) -> list[Pair]:
         """Pairs for which this finding stands: it is the first of its audit event or of its entry."""
         found = []
-        for pod_key, is_exec, side_id in _places(finding):
+        for pod_key, is_exec, side_id in places:
             pod = self._pods.get(pod_key)
-            for match in pod.matches.values() if pod else ():
-                if pod and side_id == (match.audit_id if is_exec else match.entry_id):
+            if pod is None or not pod.matches:
+                continue
+            for match in pod.matches.values():
+                if side_id == (match.audit_id if is_exec else match.entry_id):
                     pair = pod.pair(match)
                     found += [pair] if finding.id in (pair.of_exec, pair.of_entry) else []
         return found
@@ -115,18 +120,18 @@ def is_exec_event(finding: Finding) -> bool:
     return not (isinstance(code, int) and code >= 400)
 
 
-def _places(finding: Finding) -> list[tuple[str, bool, str]]:
-    """(pod, whether it is an exec event, id of that side): the pod by its name, by UID where that is all."""
+def places_of(finding: Finding) -> tuple[Place, ...]:
+    """Where a finding stands in the matching: the pod by its name, by its UID where that is all."""
     if finding.source is Source.RUNTIME:
         entry = finding.entity(EntityKind.PROCESS, Role.ENTRY)
         pod = finding.entity(EntityKind.POD_NAME, Role.ACTOR) or finding.entity(EntityKind.POD, Role.ACTOR)
-        return [(pod.id, False, entry.id)] if entry and pod else []
+        return ((pod.id, False, entry.id),) if entry and pod else ()
     event = finding.entity(EntityKind.AUDIT_EVENT)
     if event is None or not is_exec_event(finding):
-        return []
+        return ()
     kinds = (EntityKind.POD_NAME, EntityKind.POD)
     pods = {e.id for e in finding.entities if e.kind in kinds and e.role is Role.TARGET}
-    return [(pod_id, True, event.id) for pod_id in sorted(pods)]
+    return tuple((pod_id, True, event.id) for pod_id in sorted(pods))
 
 
 def _grow(sides: dict[str, _Side], side_id: str, finding: Finding) -> bool:

@@ -3,58 +3,17 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from collector.correlate.bucket import Bucket, Stamp
+from collector.correlate.bucket import Bucket
 from collector.correlate.config import Config
 from collector.correlate.execs import ExecMatcher, Match, Pair
-from collector.correlate.rules import RULES, Half
-from collector.correlate.slots import Slot, home_of, slots_of
-from detection.finding import Finding, Severity
+from collector.correlate.node import Component, Node
+from collector.correlate.rules import RANK, RULES, Half
+from detection.finding import Finding
 
 EXEC = "exec_audit_event"
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A finding in the graph. `end` is its last moment, later than its time where repeats were folded into it."""
-
-    finding: Finding
-    slots: tuple[Slot, ...]
-    home: str
-    end: int
-    component: "Component"
-
-    @property
-    def stamp(self) -> Stamp:
-        return (self.finding.time_ns, self.finding.id)
-
-
-@dataclass(slots=True, eq=False)
-class Component:
-    """Findings that hang together. `ids` are the incident ids under which they were ever given out."""
-
-    members: dict[str, Node] = field(default_factory=dict)
-    last_ns: int = 0
-    worst: Severity = Severity.INFORMATIONAL
-    tactics: set[str] = field(default_factory=set)
-    ids: set[str] = field(default_factory=set)
-
-    def take(self, node: Node) -> None:
-        """Make a node a member."""
-        node.component = self
-        finding = node.finding
-        self.members[finding.id] = node
-        self.last_ns = max(self.last_ns, node.end)
-        self.worst = max(self.worst, finding.severity)
-        if finding.severity > Severity.INFORMATIONAL:
-            self.tactics.update(t.tactic for t in finding.techniques)
-
-    @property
-    def matters(self) -> bool:
-        """Worth a person's time: something of medium severity, or low signs of three different tactics."""
-        return self.worst >= Severity.MEDIUM or len(self.tactics) >= 3
 
 
 class Edge(NamedTuple):
@@ -65,8 +24,13 @@ class Edge(NamedTuple):
     earlier: str
     later: str
     confidence: float
-    same_half: bool = False
+    confirms: bool = False
     match: Match | None = None
+
+    @property
+    def order(self) -> tuple[float, int, str]:
+        """Surest first, then by the kind of key."""
+        return (-self.confidence, RANK[self.rule], self.value)
 
 
 class Graph:
@@ -82,18 +46,14 @@ class Graph:
 
     def insert(self, finding: Finding) -> set[Component]:
         """Add a finding; the components that changed. Those that were merged away have no members any more."""
-        slots = slots_of(finding)
-        if len(slots) > self._config.max_slots:
-            self.dropped["key"] += len(slots) - self._config.max_slots
-            slots = slots[: self._config.max_slots]
-        node = Node(finding, slots, home_of(finding), finding.time_ns, Component())
-        node.component.take(node)
+        node = Node.of(finding, self._config.max_slots)
+        self.dropped["findings_with_many_keys"] += len(node.slots) == self._config.max_slots
         self.nodes[finding.id] = node
         self.components.add(node.component)
         broken = self._fill_buckets(node)
-        pairs, unpaired = self._execs.add(finding)
-        for edge in (*self._edges_of(node), *(self._exec_edge(pair) for pair in pairs)):
-            self._union(self.nodes[edge.earlier].component, self.nodes[edge.later].component)
+        pairs, unpaired = self._execs.add(finding, node.places) if node.places else ([], [])
+        self._union_all(self._key_edges(node, arriving=True))
+        self._union_all(self._exec_edge(pair) for pair in pairs)
         broken += unpaired
         return self._resplit(node, broken) if broken else {node.component}
 
@@ -105,15 +65,21 @@ class Graph:
         return node.component
 
     def edges(self, component: Component) -> list[Edge]:
-        """Every edge within a component, each once."""
-        found: dict[tuple[str, str, str, str], Edge] = {}
+        """Edges within a component: of every two findings the surest, and all that confirm it."""
+        surest: dict[tuple[str, str], Edge] = {}
+        confirming: dict[tuple[str, str, str, str], Edge] = {}
         members = component.members
         for node in members.values():
             for edge in self._edges_of(node):
                 # What was forgotten at a bound may leave an exec to pair elsewhere.
-                if edge.earlier in members and edge.later in members:
-                    found.setdefault((edge.rule, edge.value, edge.earlier, edge.later), edge)
-        return list(found.values())
+                if edge.earlier not in members or edge.later not in members:
+                    continue
+                pair = (edge.earlier, edge.later)
+                if edge.confirms:
+                    confirming[edge.rule, edge.value, *pair] = edge
+                elif pair not in surest or edge.order < surest[pair].order:
+                    surest[pair] = edge
+        return [*surest.values(), *confirming.values()]
 
     def crowded(self, component: Component) -> list[tuple[str, str]]:
         """Keys of these findings that join nothing because too many homes share them."""
@@ -137,7 +103,7 @@ class Graph:
         for slot in node.slots:
             if self._buckets[slot[:2]].discard(slot[2:], node.stamp):
                 del self._buckets[slot[:2]]
-        self._execs.remove(node.finding)
+        self._execs.remove(node.finding, node.places)
         if not node.component.members:
             self.components.discard(node.component)
 
@@ -153,26 +119,38 @@ class Graph:
         return broken
 
     def _edges_of(self, node: Node) -> Iterator[Edge]:
-        stamp, window = node.stamp, self._config.window_ns
+        yield from self._key_edges(node)
+        if node.places:
+            for pair in self._execs.pairs(node.finding, node.places):
+                yield self._exec_edge(pair)
+
+    def _key_edges(self, node: Node, arriving: bool = False) -> Iterator[Edge]:
+        """Edges to neighbours; for a finding that arrives also those that others have because of it."""
+        stamp, window, nodes = node.stamp, self._config.window_ns, self.nodes
         for slot in node.slots:
             bucket = self._buckets[slot[:2]]
+            if bucket.lone():
+                continue
             half: Half = slot[2:]
-            for other_half, other, before in bucket.neighbours(half, stamp):
+            near = bucket.affected(half, stamp) if arriving else bucket.neighbours(half, stamp)
+            for other_half, other, before in near:
                 earlier, later = (other, stamp) if before else (stamp, other)
-                gap = max(0, later[0] - self.nodes[earlier[1]].end)
+                gap = later[0] - nodes[earlier[1]].end
                 if gap > window:
                     continue
                 halves = (other_half, half) if before else (half, other_half)
-                confidence = bucket.rule.confidence(*halves, gap)
+                confidence = bucket.rule.confidence(*halves, max(gap, 0))
                 if confidence > 0:
-                    same = half == other_half
-                    yield Edge(slot.rule, slot.value, earlier[1], later[1], confidence, same)
-        for pair in self._execs.pairs(node.finding):
-            yield self._exec_edge(pair)
+                    confirms = bucket.rule.confirms and half != other_half
+                    yield Edge(slot.rule, slot.value, earlier[1], later[1], confidence, confirms)
 
     def _exec_edge(self, pair: Pair) -> Edge:
         first, second = sorted((pair.of_exec, pair.of_entry), key=lambda name: self.nodes[name].stamp)
-        return Edge(EXEC, pair.match.audit_id, first, second, pair.match.confidence, match=pair.match)
+        return Edge(EXEC, pair.match.audit_id, first, second, pair.match.confidence, True, pair.match)
+
+    def _union_all(self, edges: Iterable[Edge]) -> None:
+        for edge in edges:
+            self._union(self.nodes[edge.earlier].component, self.nodes[edge.later].component)
 
     def _union(self, one: Component, two: Component) -> Component:
         if one is two:
@@ -197,8 +175,7 @@ class Graph:
             alone.take(member)
             self.components.add(alone)
         for member in members:
-            for edge in self._edges_of(member):
-                self._union(self.nodes[edge.earlier].component, self.nodes[edge.later].component)
+            self._union_all(self._edges_of(member))
         for old in touched:
             self._hand_on(old.ids, members)
         return {member.component for member in members}

@@ -15,7 +15,8 @@ class JoinRule:
 
     A value seen with more than `homes` homes of the sides in `counted` names no one place any more (a NAT address, an
     account everybody uses): it then joins nothing. 0: no such limit, because the value is one place by nature.
-    `confirms` marks kinds of key worth showing beside a stronger one.
+    Where two halves may meet, the findings of one of them must be joined among themselves, here or by a stronger
+    key: else the order of arrival would matter. `confirms` marks kinds of key worth showing beside a stronger one.
     """
 
     name: str
@@ -27,10 +28,6 @@ class JoinRule:
 
 # Two clocks are never quite the same.
 SKEW = 5 * SECOND
-
-# Findings of one home are joined by their container or pod already; here it only keeps the order of arrival from
-# mattering: what may meet across two halves must be joined within each.
-_SAME_HALF = 0.2
 
 
 def _always(confidence: float) -> Confidence:
@@ -50,8 +47,6 @@ def _pod(earlier: Half, later: Half, gap: int) -> float:
 
 def _token(earlier: Half, later: Half, gap: int) -> float:
     """A token was read, then the account called: from that pod, or from a place the token does not tell."""
-    if earlier == later:
-        return _SAME_HALF
     sides = {earlier[0]: earlier[1], later[0]: later[1]}
     in_order = earlier[0] == "token" or gap <= SKEW
     if len(sides) < 2 or not in_order or sides["call"] not in ("", sides["token"]):
@@ -63,7 +58,7 @@ def _account(earlier: Half, later: Half, gap: int) -> float:
     """Only the account is shared: weaker the longer ago. Two pods of one account are not related by it."""
     sides, homes = {earlier[0], later[0]}, {earlier[1], later[1]}
     if sides == {"pod"}:
-        return _SAME_HALF if earlier == later else 0.0
+        return 0.0
     if "" not in homes:
         return 0.9 if len(homes) == 1 else 0.0
     return 0.6 if gap <= 10 * MINUTE else 0.45 if gap <= HOUR else 0.3 if gap <= 6 * HOUR else 0.0
@@ -72,8 +67,8 @@ def _account(earlier: Half, later: Half, gap: int) -> float:
 def _address(earlier: Half, later: Half, gap: int) -> float:
     """own: the container's address; peer: the other end of a connection; call: source of an API call."""
     sides = frozenset((earlier[0], later[0]))
-    if earlier == later:
-        return _SAME_HALF if "call" not in sides else 0.65 if gap <= HOUR else 0.0
+    if sides == {"call"}:
+        return 0.65 if earlier == later and gap <= HOUR else 0.0
     if sides == {"own", "peer"}:
         return 0.75 if earlier[1] != later[1] and gap <= 10 * MINUTE else 0.0
     if sides == {"own", "call"}:

@@ -1,0 +1,89 @@
+"""A finding in the graph, with everything about it that is worked out once; and a set of them that hangs together."""
+
+from dataclasses import dataclass, field
+
+from collector.correlate.bucket import Stamp
+from collector.correlate.execs import Place, places_of
+from collector.correlate.slots import Slot, home_of, slots_of
+from collector.incident import Join
+from detection.finding import Entity, EntityKind, Finding, Role, Severity, Source
+
+Ranked = tuple[int, Entity]
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """`end` is the last moment, later than the finding's time where repeats were folded into it.
+
+    `told` keeps the sentences of joins that end here, so that a growing incident does not write them again.
+    """
+
+    finding: Finding
+    slots: tuple[Slot, ...]
+    places: tuple[Place, ...]
+    stamp: Stamp
+    home: str
+    end: int
+    actors: tuple[Ranked, ...]
+    component: "Component"
+    told: dict[tuple[str, str, str, float], Join] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, finding: Finding, max_slots: int) -> "Node":
+        """The node of a finding, alone in a component of its own."""
+        slots = slots_of(finding)[:max_slots]
+        stamp = (finding.time_ns, finding.id)
+        home, actors = home_of(finding), tuple(_ranked(finding))
+        node = cls(finding, slots, places_of(finding), stamp, home, finding.time_ns, actors, Component())
+        node.component.take(node)
+        return node
+
+
+@dataclass(slots=True, eq=False)
+class Component:
+    """Findings that hang together. `ids` are the incident ids under which they were ever given out."""
+
+    members: dict[str, Node] = field(default_factory=dict)
+    last_ns: int = 0
+    worst: Severity = Severity.INFORMATIONAL
+    tactics: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+
+    def take(self, node: Node) -> None:
+        """Make a node a member."""
+        node.component = self
+        finding = node.finding
+        self.members[finding.id] = node
+        self.last_ns = max(self.last_ns, node.end, finding.last_ns)
+        self.worst = max(self.worst, finding.severity)
+        if finding.severity > Severity.INFORMATIONAL:
+            self.tactics.update(t.tactic for t in finding.techniques)
+
+    @property
+    def matters(self) -> bool:
+        """Worth a person's time: something of medium severity, or low signs of three different tactics."""
+        return self.worst >= Severity.MEDIUM or len(self.tactics) >= 3
+
+
+def _ranked(finding: Finding) -> list[Ranked]:
+    """Who acted, with a rank: people, accounts that called the API, the control plane's own, entries, processes."""
+    found: list[Ranked] = []
+    for entity in finding.entities:
+        rank = _rank(entity, finding)
+        if rank is not None:
+            found.append((rank, Entity(entity.kind, entity.id, Role.ACTOR, entity.name)))
+    return found
+
+
+def _rank(entity: Entity, finding: Finding) -> int | None:
+    kind, role = entity.kind, entity.role
+    if kind is EntityKind.PROCESS:
+        if finding.severity <= Severity.INFORMATIONAL:
+            return None
+        return 3 if role is Role.ENTRY else 4 if role is Role.ACTOR else None
+    if role is not Role.ACTOR or finding.source is Source.RUNTIME:
+        # At run time a service account is only the pod's: whether it was used is for the audit log to say.
+        return None
+    if kind is EntityKind.USER:
+        return 2 if entity.id.startswith("system:") else 0
+    return 1 if kind is EntityKind.SERVICE_ACCOUNT else None
