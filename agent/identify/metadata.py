@@ -7,7 +7,6 @@ is checked against the form its kind allows; what does not fit becomes "" and is
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import orjson
 
@@ -35,21 +34,14 @@ _LABELS = 64
 SANDBOX_NAME = "POD"  # what the kubelet itself calls a pod's sandbox container
 
 
-class Described(NamedTuple):
-    """A container and what its value has no field for."""
-
-    container: Container
-    sandbox: bool
-
-
-def describe(record: Record, pod_uid: str, image: Image, counts: Counter[str]) -> Described:
-    """What is known of a container. `pod_uid` is the one its cgroup path named, if any."""
+def describe(record: Record, pod_uid: str, image: Image, counts: Counter[str]) -> Container:
+    """What is known of a container. `pod_uid` is the one its cgroup path named. A sandbox is named POD."""
     facts = {**record.annotations, **_nested(record.annotations), **image.labels}
     look = _Look(facts, counts)
     sandbox = look.first(_TYPE) in _SANDBOX_TYPES or look.first(_NAME) == SANDBOX_NAME
     name = SANDBOX_NAME if sandbox else look.first(_NAME) or look.checked(image.name) or record.id
     reference = look.first(_IMAGE, _IMAGE_FORM) or look.checked(image.reference, _IMAGE_FORM)
-    container = Container(
+    return Container(
         id=record.id,
         name=name,
         runtime=record.runtime,
@@ -63,7 +55,6 @@ def describe(record: Record, pod_uid: str, image: Image, counts: Counter[str]) -
         init_pid=record.init_pid,
         complete=True,
     )
-    return Described(container, sandbox)
 
 
 class _Look:

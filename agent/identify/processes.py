@@ -303,7 +303,6 @@ class ProcessTree:
             self._check(self._sweep.pop(), now_ns)
 
     def _check(self, node: Node, now_ns: int) -> None:
-        # The exit of a process younger than this may be on its way.
         if node.exited_ns or self._nodes.get(node.key) is not node:
             return
         stat = read_stat(self._proc, node.pid)

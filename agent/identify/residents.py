@@ -19,6 +19,7 @@ from agent.identify.workloads import HOST, workload_of, workload_of_unit
 from agent.workload import Container, Workload
 
 NEVER = 1 << 63
+_REPORT_NS = 5_000_000_000
 
 
 class Resident:
@@ -29,8 +30,8 @@ class Resident:
     """
 
     __slots__ = (
-        "claim", "container", "container_id", "due_ns", "gone", "init_key", "mount_ns", "path", "tries", "wait_ns",
-        "workload",
+        "absent_ns", "claim", "container", "container_id", "due_ns", "gone", "init_key", "mount_ns", "path", "tries",
+        "wait_ns", "workload",
     )  # fmt: skip
 
     def __init__(self, path: str, claim: Claim, workload: Workload, container: Container | None = None) -> None:
@@ -44,6 +45,7 @@ class Resident:
         self.wait_ns = 0
         self.init_key = 0
         self.mount_ns = 0
+        self.absent_ns = 0  # when its cgroup was first seen to be gone, unannounced
         self.gone = False
 
 
@@ -158,7 +160,7 @@ class Residents:
 
     def _complete(self, resident: Resident, record: Record, pid: int, now_ns: int) -> None:
         image = image_of(record, self._paths, self._counts)
-        container = describe(record, resident.claim.pod_uid, image, self._counts).container
+        container = describe(record, resident.claim.pod_uid, image, self._counts)
         container = replace(container, runtime=container.runtime or resident.claim.runtime)
         resident.workload = workload_of(container)
         if record.init_pid:
@@ -253,11 +255,18 @@ class Residents:
         for resident in list(self._by_path.values()):
             cgroup_id = self._cgroups.id_of(resident.path)
             if cgroup_id is None or not self._cgroups.alive(cgroup_id):
-                self._counts["cgroup_removal_missed"] += 1
-                self._left(resident.path)
-                if cgroup_id is not None:
-                    self._cgroups.forget_later(cgroup_id, now_ns)
+                self._absent(resident, cgroup_id, now_ns)
             elif now_ns >= resident.due_ns:
                 self._look_again(cgroup_id, resident, 0, now_ns)
         for cgroup_id in self._cgroups.expire(now_ns):
             self._by_cgroup.pop(cgroup_id, None)
+
+    def _absent(self, resident: Resident, cgroup_id: int | None, now_ns: int) -> None:
+        """Its cgroup is not there any more; the report is usually on its way, behind other events."""
+        if not resident.absent_ns:
+            resident.absent_ns = now_ns
+        elif now_ns - resident.absent_ns >= _REPORT_NS:
+            self._counts["cgroup_removal_missed"] += 1
+            self._left(resident.path)
+            if cgroup_id is not None:
+                self._cgroups.forget_later(cgroup_id, now_ns)

@@ -137,13 +137,15 @@ def test_a_removed_containers_late_events_are_still_its_own(host: Any) -> None:
 
 
 def test_a_removal_nobody_announced_is_noticed(host: Any) -> None:
-    """The report was lost: the directory's absence tells."""
+    """The report was lost: the directory's absence tells, once the report can no longer be on its way."""
     cgroup = host.mkdir("/web")
     host.runc_state("web", "/web", init=(100, 1000))
     identifier = host.identifier()
     _see(identifier, host.exec(host.task(100, 10_000, cgroup), "/bin/x"))
     (host.cgroup_root / "web").rmdir()
     identifier.tick(host.now)
+    assert len(identifier.containers()) == 1
+    identifier.tick(host.now + 5_000_000_000)
     assert identifier.containers() == ()
     assert identifier.dropped()["identify_cgroup_removal_missed"] == 1
 

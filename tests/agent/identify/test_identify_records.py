@@ -166,7 +166,7 @@ def test_huge_annotations_are_left_out_and_odd_names_refused(host: Any) -> None:
     runtimes, counts = _runtimes(host)
     record = runtimes.by_id(ID)
     assert record is not None
-    container = describe(record, "", image_of(record, host.paths, counts), counts).container
+    container = describe(record, "", image_of(record, host.paths, counts), counts)
     assert (container.pod_name, container.namespace) == ("", "")
     assert counts["metadata_malformed"] == 2
     assert len(container.labels) == 64
@@ -192,7 +192,7 @@ def test_cri_annotations_become_the_pod(host: Any) -> None:
     record, pause = runtimes.by_id(ID), runtimes.by_id("cd" * 32)
     assert record is not None
     assert pause is not None
-    container = describe(record, "", image_of(record, host.paths, counts), counts).container
+    container = describe(record, "", image_of(record, host.paths, counts), counts)
     assert (container.runtime, container.name, container.pod_name, container.namespace, container.pod_uid) == (
         "cri-containerd",
         "web",
@@ -201,7 +201,7 @@ def test_cri_annotations_become_the_pod(host: Any) -> None:
         "u-1",
     )
     assert container.image_digest == "sha256:" + "0" * 64
-    assert describe(pause, "", image_of(pause, host.paths, counts), counts).container.name == "POD"
+    assert describe(pause, "", image_of(pause, host.paths, counts), counts).name == "POD"
     assert not counts
 
 
@@ -226,7 +226,7 @@ def test_docker_and_podman_add_name_and_image(host: Any) -> None:
     for name in (ID, other):
         record = runtimes.by_id(name)
         assert record is not None
-        found[name] = describe(record, "", image_of(record, host.paths, counts), counts).container
+        found[name] = describe(record, "", image_of(record, host.paths, counts), counts)
     assert (found[ID].runtime, found[ID].name, found[ID].image, found[ID].labels) == (
         "docker",
         "shop",
