@@ -94,33 +94,24 @@ def kill_recorded(record: Path) -> int:
     killed = 0
     for pid, started in _recorded(record):
         if started and start_time(pid) == started:
-            killed += _kill(pid)
+            killed += kill(pid)
     return killed
 
 
-def kill_by_argument(program: str, argument: str) -> int:
-    """Kill processes whose program name begins with `program` and that were given `argument`; how many."""
-    mine = (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _has_argument(p, program, argument))
-    return sum(_kill(pid) for pid in mine)
+def find_by_argument(program: str, argument: str) -> dict[int, list[str]]:
+    """Processes whose program name begins with `program` and that were given `argument`: pid → argument vector."""
+    found = {}
+    for proc in Path("/proc").iterdir():
+        if not proc.name.isdigit():
+            continue
+        argv = _arguments(proc)
+        if argv[0].rsplit("/", 1)[-1].startswith(program) and argument in argv[1:]:
+            found[int(proc.name)] = argv
+    return found
 
 
-def _has_argument(proc: Path, program: str, argument: str) -> bool:
-    try:
-        argv = (proc / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return False
-    return argv[0].rsplit("/", 1)[-1].startswith(program) and argument in argv[1:]
-
-
-def _recorded(record: Path) -> Iterator[tuple[int, int]]:
-    if record.exists():
-        for line in record.read_text(errors="replace").splitlines():
-            words = line.split()
-            if len(words) == 2 and all(w.isdigit() for w in words):
-                yield int(words[0]), int(words[1])
-
-
-def _kill(pid: int) -> int:
+def kill(pid: int) -> int:
+    """Kill a process and wait until it is gone, at most two seconds; 0 if it was not there."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -129,6 +120,21 @@ def _kill(pid: int) -> int:
     while start_time(pid) and not _zombie(pid) and time.monotonic() < end:
         time.sleep(_POLL_S)
     return 1
+
+
+def _arguments(proc: Path) -> list[str]:
+    try:
+        return (proc / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return [""]
+
+
+def _recorded(record: Path) -> Iterator[tuple[int, int]]:
+    if record.exists():
+        for line in record.read_text(errors="replace").splitlines():
+            words = line.split()
+            if len(words) == 2 and all(w.isdigit() for w in words):
+                yield int(words[0]), int(words[1])
 
 
 def _zombie(pid: int) -> bool:

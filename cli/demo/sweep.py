@@ -4,6 +4,7 @@ Everything is found by what is the demo's alone: its work directory, its socket,
 pods. Each step works where the one before found nothing.
 """
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,12 +14,18 @@ from pathlib import Path
 from cli.demo import network
 from cli.demo.errors import DemoError
 from cli.demo.pods import CGROUP_ROOT
-from cli.demo.process import kill_by_argument, kill_recorded
+from cli.demo.process import find_by_argument, kill, kill_recorded
 
 _RUNC_ROOT = Path("/run/containerd/runc/k8s.io")
 _SHIM_SOCKETS = Path("/run/containerd/s")
 _CGROUPS = Path("/sys/fs/cgroup")
-_RUN_DIRECTORIES = (_RUNC_ROOT, _RUNC_ROOT.parent, _SHIM_SOCKETS, _RUNC_ROOT.parent.parent)
+_RUN_DIRECTORIES = (
+    _RUNC_ROOT,
+    _RUNC_ROOT.parent,
+    _SHIM_SOCKETS,
+    _RUNC_ROOT.parent.parent / "fifo",
+    _RUNC_ROOT.parent.parent,
+)
 _TRIES = 50
 
 
@@ -31,7 +38,7 @@ def sweep(work: Path) -> int:
     (work / "processes").unlink(missing_ok=True)
     pods = _pod_uids(work)
     found += _delete_containers(work)
-    found += kill_by_argument("containerd-shim", str(work / "containerd.sock"))
+    found += _kill_shims(work / "containerd.sock")
     found += unmount_below(work)
     found += _remove_cgroups(pods)
     network.remove()
@@ -70,6 +77,22 @@ def _delete_containers(work: Path) -> int:
             subprocess.run(command, capture_output=True, check=False)
             deleted += 1
     return deleted
+
+
+def _kill_shims(socket: Path) -> int:
+    """Kill the shims of our containerd and remove the sockets they listened on."""
+    shims = find_by_argument("containerd-shim", str(socket))
+    for pid, argv in shims.items():
+        kill(pid)
+        if "-id" in argv[:-1]:
+            _shim_socket(socket, argv[argv.index("-id") + 1]).unlink(missing_ok=True)
+    return len(shims)
+
+
+def _shim_socket(socket: Path, container: str) -> Path:
+    """Where a shim listens: containerd 1.x, runtime/v2/shim/util_unix.go, SocketAddress."""
+    name = hashlib.sha256(f"{socket}/{_RUNC_ROOT.name}/{container}".encode()).hexdigest()
+    return _SHIM_SOCKETS / name
 
 
 def _bundle(state: Path) -> str:

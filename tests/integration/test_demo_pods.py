@@ -69,7 +69,12 @@ def test_the_shop_works_and_a_shell_sees_its_own_token(work: Path) -> None:
     assert _leftovers(work) == []
 
 
+def _shim_sockets() -> set[Path]:
+    return set(Path("/run/containerd/s").glob("*"))
+
+
 def test_what_a_killed_run_leaves_is_swept(work: Path) -> None:
+    before = _shim_sockets()
     with ExitStack() as stack:
         _, kubelet = _start(work, stack)
         _run(work, kubelet, "backend", {})
@@ -77,5 +82,6 @@ def test_what_a_killed_run_leaves_is_swept(work: Path) -> None:
             os.kill(int(line.split()[0]), signal.SIGKILL)
     assert _leftovers(work) != []
     assert sweep.sweep(work) > 0
+    assert _shim_sockets() <= before
     assert _leftovers(work) == []
     assert sweep.sweep(work) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.demo.errors import DemoError
-from cli.demo.process import Processes, kill_by_argument, kill_recorded, start_time, stop, wait_until
+from cli.demo.process import Processes, find_by_argument, kill, kill_recorded, start_time, stop, wait_until
 
 _SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -37,13 +37,14 @@ def test_a_process_that_took_over_the_pid_is_left_alone(tmp_path: Path, sleeper:
     assert sleeper.poll() is None
 
 
-def test_only_the_program_with_the_argument_is_killed(tmp_path: Path) -> None:
+def test_only_the_program_with_the_argument_is_found(tmp_path: Path) -> None:
     mark = str(tmp_path / "socket")
     with subprocess.Popen([*_SLEEP, mark]) as child:
         # The kernel closes the pipe Popen waits for a little before the new arguments can be read.
         wait_until("its arguments show", lambda: mark.encode() in Path(f"/proc/{child.pid}/cmdline").read_bytes(), 5)
-        assert kill_by_argument("containerd-shim", mark) == 0
-        assert kill_by_argument(Path(sys.executable).name, mark) == 1
+        assert find_by_argument("containerd-shim", mark) == {}
+        assert list(find_by_argument(Path(sys.executable).name, mark)) == [child.pid]
+        assert kill(child.pid) == 1
         assert child.wait(5) == -9
 
 
