@@ -8,3 +8,4 @@ cd "$(dirname "$0")/.."
 "$py" tools/gen_layout.py bpf/include/events.h > agent/decode/layout.py.new && mv agent/decode/layout.py.new agent/decode/layout.py
 "$py" -c "from cli.main import main; main()" rules compile
 "$py" tools/gen_docs_events.py > docs/events.md.new && mv docs/events.md.new docs/events.md
+"$py" tools/gen_docs_rules.py > docs/rules.md.new && mv docs/rules.md.new docs/rules.md

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 
 MARK = "[redacted]"
+# Evidence is cut to a kilobyte afterwards; what lies beyond this cannot be shown and need not be searched.
+MAX_TEXT = 4096
 
 _WORDS = r"(?:password|passwd|passphrase|pwd|token|secret|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
 # A name that only points to where the secret lies is evidence, not a secret.
@@ -51,7 +53,8 @@ _ATTACHED_ONLY = frozenset({"mysql", "mysqldump", "mariadb"})
 
 
 def redact_text(text: str) -> str:
-    """The text with every recognised secret replaced by `[redacted]`."""
+    """The text, cut to `MAX_TEXT` characters, with every recognised secret replaced by `[redacted]`."""
+    text = text[:MAX_TEXT]
     if "-----BEGIN" in text:
         text = _PEM.sub(MARK, text)
     text = _TOKENS.sub(MARK, text)
