@@ -58,7 +58,7 @@ class LineFollower:
 
     def counters(self) -> Mapping[str, int]:
         """rotated, truncated, line_too_long, rotated_away (the rest of a file was gone at restart)."""
-        return dict(self._counts)
+        return dict(+self._counts)
 
     def close(self) -> None:
         """Release the file."""

@@ -80,7 +80,11 @@ class KubernetesAuditWebhook:
             await task
             raise
         finally:
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Release the port; `run` does it at its end."""
+        self._socket.close()
 
     def counters(self) -> Mapping[str, int]:
         """Requests by outcome, bad records, bytes."""

@@ -47,7 +47,7 @@ class Graph:
     def insert(self, finding: Finding) -> set[Component]:
         """Add a finding; the components that changed. Those that were merged away have no members any more."""
         node = Node.of(finding, self._config.max_slots)
-        self.dropped["findings_with_many_keys"] += len(node.slots) == self._config.max_slots
+        self.dropped["findings_with_many_keys"] += len(node.slots) >= self._config.max_slots
         self.nodes[finding.id] = node
         self.components.add(node.component)
         broken = self._fill_buckets(node)

@@ -15,8 +15,8 @@ class JoinRule:
 
     A value seen with more than `homes` homes of the sides in `counted` names no one place any more (a NAT address, an
     account everybody uses): it then joins nothing. 0: no such limit, because the value is one place by nature.
-    Where two halves may meet, the findings of one of them must be joined among themselves, here or by a stronger
-    key: else the order of arrival would matter. `confirms` marks kinds of key worth showing beside a stronger one.
+    Where two halves may meet, the findings of one of them must be joined among themselves, here or by a surer key:
+    else the order of arrival would matter. `confirms` marks kinds of key worth showing beside a surer one.
     """
 
     name: str
