@@ -31,7 +31,7 @@ class CoReSource:
         filter_entries: int = 65536,
         agent_pid: int | None = None,
         cgroup_v1: bool | None = None,
-        pause_us: int = 1000,
+        pause_us: int = 2000,
         directory: Path = LIBRARY,
     ) -> None:
         self._sizes = {"ring": ring_bytes, "novelty": filter_entries}
