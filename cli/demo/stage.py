@@ -1,9 +1,9 @@
 """The demo's stage: work directory, network, containerd and the shop's pods, set up and taken down as one."""
 
-import fcntl
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ from cli.demo.progress import Progress
 from cli.demo.runtime import Runtime
 
 REPLICAS = 4
+_LOCK = "\0vedette-demo"
+_LONGEST_PATH = 80  # sun_path holds 108 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,14 @@ def work_directory(path: Path, keep: bool = False) -> Iterator[Path]:
     """The directory, for this process alone, with leftovers of earlier runs removed before and its own after.
 
     What runs is always removed; files stay if `keep` is set or something failed (the logs say why).
-    Raises: DemoError if another demo runs in it, or it is somebody else's.
+    Raises: DemoError if another demo runs on this machine, or the directory is somebody else's.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = path.resolve()
+    if len(str(path)) > _LONGEST_PATH:
+        raise DemoError(f"{path}: sockets live in it, and their paths are limited; give a --work-dir of 80 characters")
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_ours(path)
-    with (path / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise DemoError(f"another demo runs in {path}: wait for it, or give --work-dir another directory") from e
+    with _alone():
         _clear(path)
         (path / "logs").mkdir()
         try:
@@ -122,6 +122,17 @@ def _replicas(
     return tuple(running)
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One demo at a time: the bridge has one name. An abstract socket is free again whatever becomes of us."""
+    with socket.socket(socket.AF_UNIX) as lock:
+        try:
+            lock.bind(_LOCK)
+        except OSError as e:
+            raise DemoError("another demo runs on this machine: wait until it has ended") from e
+        yield
+
+
 def _check_ours(path: Path) -> None:
     """The demo empties its directory: it must be one it made."""
     mark = path / ".vedette-demo"
@@ -134,7 +145,7 @@ def _check_ours(path: Path) -> None:
 def _clear(path: Path) -> None:
     sweep.sweep(path)
     for entry in path.iterdir():
-        if entry.name in ("lock", ".vedette-demo"):
+        if entry.name == ".vedette-demo":
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
