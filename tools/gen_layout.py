@@ -5,6 +5,7 @@ enums into `struct` formats, sizes, offsets and constants. Same header, same out
 """
 
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -25,11 +26,10 @@ def _tool(name: str) -> str:
 def load_btf(header: Path, names: list[tuple[str, str]]) -> Btf:
     """Type id → type of everything in the header. Raises: CalledProcessError."""
     variables = "".join(f"{kind} {name} v_{name};\n" for kind, name in names)
-    multiarch = subprocess.run(["cc", "-print-multiarch"], check=True, capture_output=True, text=True).stdout.strip()
     with tempfile.TemporaryDirectory() as directory:
         source, target = Path(directory, "layout.c"), Path(directory, "layout.o")
         source.write_text(f'#include <linux/types.h>\n#include "{header.resolve()}"\n{variables}')
-        include = f"-I/usr/include/{multiarch}"
+        include = f"-I/usr/include/{platform.machine()}-linux-gnu"
         subprocess.run(["clang", "-g", "-O0", "-target", "bpf", include, "-c", source, "-o", target], check=True)
         dump = subprocess.run([_tool("bpftool"), "-j", "btf", "dump", "file", target], check=True, capture_output=True)
     return {entry["id"]: entry for entry in json.loads(dump.stdout)["types"]}

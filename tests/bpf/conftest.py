@@ -74,7 +74,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled load program (tests/bpf/load.c), static."""
     target = tmp_path_factory.mktemp("load") / "load"
     source = Path(__file__).with_name("load.c")
-    subprocess.run(["cc", "-O2", "-static", "-o", target, source], check=True)
+    subprocess.run(["clang", "-O2", "-static", "-o", target, source], check=True)
     return target
 
 
