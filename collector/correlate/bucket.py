@@ -5,6 +5,7 @@ from bisect import bisect_left, insort
 from collector.correlate.rules import PEER_HOMES, Half, JoinRule
 
 Stamp = tuple[int, str]  # event time, finding id
+Neighbour = tuple[Half, Stamp, bool]  # its half, its stamp, whether it is the earlier one
 
 
 class Bucket:
@@ -45,9 +46,9 @@ class Bucket:
                 del self._parts[half]
         return not self._parts
 
-    def neighbours(self, half: Half, stamp: Stamp) -> list[tuple[Half, Stamp, bool]]:
-        """Nearest findings in every part: (its half, its stamp, whether it is the earlier one)."""
-        found: list[tuple[Half, Stamp, bool]] = []
+    def neighbours(self, half: Half, stamp: Stamp) -> list[Neighbour]:
+        """The nearest findings before and after, in every part."""
+        found: list[Neighbour] = []
         if self.dead:
             return found
         for other, part in self._parts.items():
@@ -60,7 +61,7 @@ class Bucket:
                 found.append((other, part[at], False))
         return found
 
-    def affected(self, half: Half, stamp: Stamp) -> list[tuple[Half, Stamp, bool]]:
+    def affected(self, half: Half, stamp: Stamp) -> list[Neighbour]:
         """`neighbours`, and those in other parts whose nearest finding in this part is now this one."""
         found = self.neighbours(half, stamp)
         if self.dead or len(self._parts) == 1:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
-from collector.correlate.bucket import Stamp
-from collector.correlate.graph import Edge, Graph, incident_id
+from collector.correlate.edge import Edge
+from collector.correlate.graph import Graph, incident_id
 from collector.correlate.node import Component, Node
 from collector.correlate.reasons import join_of, person_of
 from collector.correlate.rules import RANK
@@ -65,15 +66,11 @@ def _anchor_rank(finding: Finding) -> tuple[bool, bool, int, str]:
 def _chosen(edges: Iterable[Edge], nodes: dict[str, Node]) -> list[Edge]:
     """The surest edges that connect everything, and for every other key that confirms them, its surest edge."""
 
-    def order(edge: Edge) -> tuple[float, int, Stamp, Stamp, str]:
-        stamps = nodes[edge.later].stamp, nodes[edge.earlier].stamp
-        return (-edge.confidence, RANK[edge.rule], *stamps, edge.value)
-
     root = {finding_id: finding_id for finding_id in nodes}
     chosen: list[Edge] = []
     shown: set[tuple[str, str]] = set()
     confirming: list[Edge] = []
-    for edge in sorted(edges, key=order):
+    for edge in sorted(edges, key=attrgetter("order")):
         one, two = _find(root, edge.earlier), _find(root, edge.later)
         if one != two:
             root[one] = two

@@ -2,35 +2,17 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
-from collector.correlate.bucket import Bucket
+from collector.correlate.bucket import Bucket, Neighbour, Stamp
 from collector.correlate.config import Config
-from collector.correlate.execs import ExecMatcher, Match, Pair
+from collector.correlate.edge import EXEC, Edge
+from collector.correlate.execs import ExecMatcher, Pair
 from collector.correlate.node import Component, Node
 from collector.correlate.rules import RANK, RULES, Half
+from collector.correlate.slots import Slot
 from detection.finding import Finding
-
-EXEC = "exec_audit_event"
-
-
-class Edge(NamedTuple):
-    """Two findings, the earlier first, and the key under which they meet."""
-
-    rule: str
-    value: str
-    earlier: str
-    later: str
-    confidence: float
-    confirms: bool = False
-    match: Match | None = None
-
-    @property
-    def order(self) -> tuple[float, int, str]:
-        """Surest first, then by the kind of key."""
-        return (-self.confidence, RANK[self.rule], self.value)
 
 
 class Graph:
@@ -52,7 +34,9 @@ class Graph:
         self.components.add(node.component)
         broken = self._fill_buckets(node)
         pairs, unpaired = self._execs.add(finding, node.places) if node.places else ([], [])
-        self._union_all(self._key_edges(node, arriving=True))
+        for name in broken:
+            self.nodes[name].edges = None
+        self._union_all(self._arriving(node))
         self._union_all(self._exec_edge(pair) for pair in pairs)
         broken += unpaired
         return self._resplit(node, broken) if broken else {node.component}
@@ -90,6 +74,9 @@ class Graph:
         """Count a repeat in the earlier finding of the same rule and place, and forget it."""
         first, second = keeper.finding, repeat.finding
         keeper.end = max(keeper.end, repeat.end)
+        keeper.edges = None
+        for slot in keeper.slots:
+            self._unsettle(self._buckets[slot[:2]].neighbours(slot[2:], keeper.stamp))
         keeper.finding = replace(
             first, count=first.count + second.count, last_ns=max(keeper.end, first.last_ns, second.last_ns)
         )
@@ -98,12 +85,13 @@ class Graph:
     def forget(self, node: Node) -> None:
         """Take a finding out of the graph; its component stays together without it."""
         finding_id = node.finding.id
-        del self.nodes[finding_id]
         del node.component.members[finding_id]
         for slot in node.slots:
+            self._unsettle(self._buckets[slot[:2]].affected(slot[2:], node.stamp))
             if self._buckets[slot[:2]].discard(slot[2:], node.stamp):
                 del self._buckets[slot[:2]]
         self._execs.remove(node.finding, node.places)
+        del self.nodes[finding_id]
         if not node.component.members:
             self.components.discard(node.component)
 
@@ -118,35 +106,57 @@ class Graph:
                 broken += bucket.ids()
         return broken
 
-    def _edges_of(self, node: Node) -> Iterator[Edge]:
-        yield from self._key_edges(node)
-        if node.places:
-            for pair in self._execs.pairs(node.finding, node.places):
-                yield self._exec_edge(pair)
+    def _edges_of(self, node: Node) -> list[Edge]:
+        """Edges to its neighbours, worked out anew only when these have changed."""
+        if node.edges is None:
+            node.edges = [edge for slot in node.slots for edge in self._slot_edges(slot, node.stamp)]
+        if not node.places:
+            return node.edges
+        return [*node.edges, *map(self._exec_edge, self._execs.pairs(node.finding, node.places))]
 
-    def _key_edges(self, node: Node, arriving: bool = False) -> Iterator[Edge]:
-        """Edges to neighbours; for a finding that arrives also those that others have because of it."""
-        stamp, window, nodes = node.stamp, self._config.window_ns, self.nodes
+    def _arriving(self, node: Node) -> list[Edge]:
+        """Edges of a finding that has just come, those included that others have because of it."""
+        found: list[Edge] = []
         for slot in node.slots:
             bucket = self._buckets[slot[:2]]
-            if bucket.lone():
+            if not bucket.lone():
+                near = bucket.affected(slot[2:], node.stamp)
+                self._unsettle(near)
+                found += self._made(bucket, slot[2:], node.stamp, near)
+        return found
+
+    def _slot_edges(self, slot: Slot, stamp: Stamp) -> list[Edge]:
+        bucket = self._buckets[slot[:2]]
+        if bucket.lone():
+            return []
+        return self._made(bucket, slot[2:], stamp, bucket.neighbours(slot[2:], stamp))
+
+    def _made(self, bucket: Bucket, half: Half, stamp: Stamp, near: list[Neighbour]) -> list[Edge]:
+        """Edges to those of the neighbours that are near enough and may meet."""
+        found: list[Edge] = []
+        rule, window, nodes = bucket.rule, self._config.window_ns, self.nodes
+        for other_half, other, before in near:
+            earlier, later = (other, stamp) if before else (stamp, other)
+            gap = later[0] - nodes[earlier[1]].end
+            if gap > window:
                 continue
-            half: Half = slot[2:]
-            near = bucket.affected(half, stamp) if arriving else bucket.neighbours(half, stamp)
-            for other_half, other, before in near:
-                earlier, later = (other, stamp) if before else (stamp, other)
-                gap = later[0] - nodes[earlier[1]].end
-                if gap > window:
-                    continue
-                halves = (other_half, half) if before else (half, other_half)
-                confidence = bucket.rule.confidence(*halves, max(gap, 0))
-                if confidence > 0:
-                    confirms = bucket.rule.confirms and half != other_half
-                    yield Edge(slot.rule, slot.value, earlier[1], later[1], confidence, confirms)
+            halves = (other_half, half) if before else (half, other_half)
+            confidence = rule.confidence(*halves, max(gap, 0))
+            if confidence > 0:
+                order = (-confidence, RANK[rule.name], later, earlier, bucket.value)
+                confirms = rule.confirms and half != other_half
+                found.append(Edge(rule.name, bucket.value, earlier[1], later[1], confidence, order, confirms))
+        return found
+
+    def _unsettle(self, near: list[Neighbour]) -> None:
+        for _, (_, name), _ in near:
+            self.nodes[name].edges = None
 
     def _exec_edge(self, pair: Pair) -> Edge:
-        first, second = sorted((pair.of_exec, pair.of_entry), key=lambda name: self.nodes[name].stamp)
-        return Edge(EXEC, pair.match.audit_id, first, second, pair.match.confidence, True, pair.match)
+        match = pair.match
+        earlier, later = sorted((self.nodes[pair.of_exec].stamp, self.nodes[pair.of_entry].stamp))
+        order = (-match.confidence, RANK[EXEC], later, earlier, match.audit_id)
+        return Edge(EXEC, match.audit_id, earlier[1], later[1], match.confidence, order, True, match)
 
     def _union_all(self, edges: Iterable[Edge]) -> None:
         for edge in edges:

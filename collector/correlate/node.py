@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from collector.correlate.bucket import Stamp
+from collector.correlate.edge import Edge
 from collector.correlate.execs import Place, places_of
 from collector.correlate.slots import Slot, home_of, slots_of
 from collector.incident import Join
@@ -15,7 +16,8 @@ Ranked = tuple[int, Entity]
 class Node:
     """`end` is the last moment, later than the finding's time where repeats were folded into it.
 
-    `told` keeps the sentences of joins that end here, so that a growing incident does not write them again.
+    `edges` are those its keys give it with its neighbours now, None when they have to be worked out. `told` keeps
+    the sentences of joins that end here, so that a growing incident does not write them again.
     """
 
     finding: Finding
@@ -27,6 +29,7 @@ class Node:
     actors: tuple[Ranked, ...]
     component: "Component"
     told: dict[tuple[str, str, str, float], Join] = field(default_factory=dict)
+    edges: list[Edge] | None = None
 
     @classmethod
     def of(cls, finding: Finding, max_slots: int) -> "Node":

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from collector.correlate.graph import Edge
+from collector.correlate.edge import Edge
 from collector.correlate.slots import slots_of
 from collector.incident import Join
 from collector.plain import plain
