@@ -10,13 +10,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.moments import Moment, moments, most_telling
+from cli.story import Step, commands_line, most_telling, steps_of
 from collector.plain import plain
 
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
 _ORDER = {"critical": 5, "high": 4, "medium": 3, "low": 2, "informational": 1}
-_TIMELINE = 24
+_STEPS = 16
 _JOINS = 10
-_EVIDENCE = ("CommandLine", "TargetFilename", "Image", "DestinationIp", "objectRef.name", "requestURI")
 
 
 def clock(time_ns: int, *, date: bool = False) -> str:
@@ -31,14 +32,14 @@ def clock(time_ns: int, *, date: bool = False) -> str:
 
 def render_incident(incident: Mapping[str, Any], console: Console) -> None:
     """Print one incident (`Incident.as_dict`): timeline, who, joins, score, how to look closer."""
+    found = moments(incident["findings"])
     parts: list[RenderableType] = [_summary(incident)]
-    parts += _section("Timeline (UTC)", _timeline(incident["findings"]))
-    parts += _section("Why these belong together", _joins(incident["joins"], incident["findings"]))
+    parts += _section("Timeline (UTC)", _timeline(found))
+    parts += _section("Why these belong together", _joins(incident["joins"], found))
     parts += _section("Score", _lines(incident["score_parts"]))
     parts += _section("Look closer", _closer(incident))
-    title = Text(f" {plain(incident['title'], 200)} ", style="bold")
     style = _COLOURS.get(incident["severity"], "white")
-    console.print(Panel(Group(*parts), title=title, title_align="left", border_style=style, padding=(1, 2)))
+    console.print(Panel(Group(*parts), border_style=style, padding=(1, 2)))
 
 
 def incident_line(incident: Mapping[str, Any]) -> Text:
@@ -67,57 +68,66 @@ def _severity(label: str) -> tuple[str, str]:
 
 
 def _summary(incident: Mapping[str, Any]) -> Text:
-    text = Text.assemble(_severity(incident["severity"].upper()), f"score {incident['score']:.0f}/100   ")
-    text.stylize(_COLOURS.get(incident["severity"], "white"), 0, len(incident["severity"]))
-    text.append(f"{len(incident['findings'])} findings from {', '.join(map(plain, incident['sources']))}\n")
-    text.append("Who   ", style="dim").append(_actors(incident["actors"]) + "\n", style="bold")
-    text.append("What  ", style="dim").append(" → ".join(plain(t, 40) for t in incident["tactics"]) or "-")
-    text.append("\nId    ", style="dim").append(f"{plain(incident['id'], 64)} revision {incident['revision']}")
+    style = _COLOURS.get(incident["severity"], "white")
+    text = Text(plain(incident["title"], 400), style="bold")
+    text.append(f"\n{plain(incident['severity'], 16).upper()}", style=style)
+    text.append(f"  score {incident['score']:.0f} of 100, {len(incident['findings'])} findings from ", style="not bold")
+    text.append(f"{' and '.join(plain(s, 24) for s in incident['sources'])}\n\n", style="not bold")
+    for label, value in (
+        ("Who", _actors(incident["actors"])),
+        ("What", " → ".join(plain(t, 40) for t in incident["tactics"]) or "-"),
+        ("Id", plain(incident["id"], 64)),
+    ):
+        text.append(f"{label:6}", style="not bold dim").append(f"{value}\n", style="not bold")
+    text.rstrip()
     return text
 
 
 def _actors(actors: Sequence[Mapping[str, str]]) -> str:
-    shown = [f"{plain(a['kind'], 24).replace('_', ' ')} {plain(a['name'] or a['id'], 80)}" for a in actors[:6]]
-    more = len(actors) - len(shown)
+    """People and accounts; processes only where nobody else is known."""
+    named = [a for a in actors if a["kind"] != "process"] or list(actors)
+    shown = [f"{plain(a['kind'], 24).replace('_', ' ')} {plain(a['name'] or a['id'], 80)}" for a in named[:6]]
+    more = len(named) - len(shown)
     return (", ".join(shown) or "unknown") + (f" and {more} more" if more > 0 else "")
 
 
-def _timeline(findings: Sequence[Mapping[str, Any]]) -> RenderableType:
+def _timeline(steps: Sequence[Step]) -> RenderableType:
+    shown = most_telling(steps, _STEPS)
     table = Table.grid(padding=(0, 2), expand=True)
-    for width in (12, 13, 10):
+    for width in (12, 8):
         table.add_column(width=width, no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
-    for number, finding in enumerate(findings[:_TIMELINE], 1):
+    for step in shown:
+        severity = plain(step.severity, 16)
         table.add_row(
-            Text(clock(finding["time_ns"]), style="dim"),
-            Text(*_severity(finding["severity"])),
-            Text(_kind(finding), style="dim"),
-            _what(number, finding),
+            Text(clock(step.time_ns), style="dim"),
+            Text(severity, style=_COLOURS.get(severity, "white")),
+            _what(step),
         )
-    if len(findings) > _TIMELINE:
-        table.add_row("", "", "", Text(f"… and {len(findings) - _TIMELINE} more (--format json)", style="dim"))
+    if len(steps) > len(shown):
+        table.add_row("", "", Text(f"… and {len(steps) - len(shown)} smaller steps (--format json)", style="dim"))
     return table
 
 
-def _kind(finding: Mapping[str, Any]) -> str:
-    return "audit" if finding["source"].endswith("audit") else plain(finding["kind"], 10)
+def _what(step: Step) -> Text:
+    text = Text(step.headline, style="bold").append(f"  {step.place}", style="not bold cyan")
+    if step.lossy:
+        text.append("  events were lost around then", style="not bold red")
+    line = commands_line(step)
+    if line:
+        text.append(f"\n{line}", style="not bold")
+    for about in _about(step):
+        text.append(f"\n{about}", style="not bold dim")
+    return text
 
 
-def _what(number: int, finding: Mapping[str, Any]) -> Text:
-    text = Text(f"#{number} ", style="dim").append(plain(finding["title"], 160), style="not dim")
-    if finding["count"] > 1:
-        text.append(f" ×{finding['count']}", style="not dim yellow")
-    if finding["lossy"]:
-        text.append(" (events were lost around then)", style="not dim red")
-    detail = _evidence(finding)
-    return text.append(f"\n   {detail}", style="dim") if detail else text
-
-
-def _evidence(finding: Mapping[str, Any]) -> str:
-    fields = finding["fields"]
-    what = next((plain(fields[name], 140) for name in _EVIDENCE if fields.get(name)), "")
-    techniques = " ".join(plain(t, 12) for t in finding["techniques"][:3])
-    return "  ".join(part for part in (what, _where(finding), techniques) if part)
+def _about(step: Step) -> list[str]:
+    """What else is known of a step: what it touched, how unusual it was, which techniques."""
+    notes = [f"touched {', '.join(step.objects[:3])}"] if step.objects else []
+    if step.surprise:
+        notes.append(f"new for this workload: chance 1 in 10^{step.surprise:.1f}")
+    notes.append(" ".join(dict.fromkeys(plain(t, 12) for f in step.findings for t in f["techniques"])))
+    return [" · ".join(note for note in notes if note)]
 
 
 def _where(finding: Mapping[str, Any]) -> str:
@@ -127,32 +137,21 @@ def _where(finding: Mapping[str, Any]) -> str:
     return "" if best is None else f"{best['kind'].removesuffix('_name')} {plain(best['name'] or best['id'], 64)}"
 
 
-def _joins(joins: Sequence[Mapping[str, Any]], findings: Sequence[Mapping[str, Any]]) -> RenderableType:
-    number = {finding["id"]: f"#{n}" for n, finding in enumerate(findings, 1)}
-    table = Table.grid(padding=(0, 2), expand=True)
-    table.add_column(width=9, no_wrap=True)
-    table.add_column(width=4, no_wrap=True)
-    table.add_column(width=20, overflow="fold")
-    table.add_column(ratio=1, overflow="fold")
-    for join in _telling(joins)[:_JOINS]:
-        ends = f"{number.get(join['from'], '?')}–{number.get(join['to'], '?')}"
-        table.add_row(
-            Text(ends),
-            Text(f"{join['confidence']:.0%}"),
-            Text(plain(join["key"], 40), style="cyan"),
-            Text(plain(join["reason"], 240)),
-        )
-    if len(joins) > _JOINS:
-        table.add_row("", "", "", Text(f"… and {len(joins) - _JOINS} more joins (--format json)", style="dim"))
-    return table
-
-
-def _telling(joins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Joins in their order, but the first of each kind of key before its repetitions."""
-    first: dict[str, Mapping[str, Any]] = {}
+def _joins(joins: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One row for each kind of key: its first join in words, and how many more there are."""
+    by_key: dict[str, list[Mapping[str, Any]]] = {}
     for join in joins:
-        first.setdefault(join["key"], join)
-    return [*first.values(), *(join for join in joins if first[join["key"]] is not join)]
+        by_key.setdefault(join["key"], []).append(join)
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(width=4, no_wrap=True)
+    table.add_column(width=17, no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for key, alike in sorted(by_key.items(), key=lambda item: (len(item[1]), -item[1][0]["confidence"]))[:_JOINS]:
+        reason = Text(plain(alike[0]["reason"], 300))
+        if len(alike) > 1:
+            reason.append(f" (and {len(alike) - 1} more like it)", style="dim")
+        table.add_row(Text(f"{alike[0]['confidence']:.0%}"), Text(plain(key, 40), style="cyan"), reason)
+    return table
 
 
 def _closer(incident: Mapping[str, Any]) -> RenderableType:
