@@ -26,6 +26,7 @@ _HIDEOUT = "/tmp/.cache"  # noqa: S108 — in the container, not here
 # busybox runs the applet it is given when its own name begins with "busybox".
 _BINARY = f"{_HIDEOUT}/busybox.x64"
 _ADMIN_PORT = 9090
+_SHOWN = 110  # characters of a command on the screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def play(scene: Scene, progress: Progress) -> Intrusion:
 
 
 def _type(terminal: Terminal, command: str, progress: Progress) -> None:
-    progress.say(f"# {command}")
+    progress.say(f"# {command if len(command) <= _SHOWN else command[: _SHOWN - 1] + '…'}")
     terminal.run(command)
     time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 — a rhythm, not a secret
 
