@@ -10,7 +10,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.moments import Moment, moments, most_telling
 from cli.story import Step, commands_line, most_telling, steps_of
 from collector.plain import plain
 
@@ -32,10 +31,9 @@ def clock(time_ns: int, *, date: bool = False) -> str:
 
 def render_incident(incident: Mapping[str, Any], console: Console) -> None:
     """Print one incident (`Incident.as_dict`): timeline, who, joins, score, how to look closer."""
-    found = moments(incident["findings"])
     parts: list[RenderableType] = [_summary(incident)]
-    parts += _section("Timeline (UTC)", _timeline(found))
-    parts += _section("Why these belong together", _joins(incident["joins"], found))
+    parts += _section("What happened (UTC)", _timeline(steps_of(incident["findings"])))
+    parts += _section("Why these belong together", _joins(incident["joins"]))
     parts += _section("Score", _lines(incident["score_parts"]))
     parts += _section("Look closer", _closer(incident))
     style = _COLOURS.get(incident["severity"], "white")
@@ -94,7 +92,7 @@ def _actors(actors: Sequence[Mapping[str, str]]) -> str:
 def _timeline(steps: Sequence[Step]) -> RenderableType:
     shown = most_telling(steps, _STEPS)
     table = Table.grid(padding=(0, 2), expand=True)
-    for width in (12, 8):
+    for width in (12, 13):
         table.add_column(width=width, no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for step in shown:
