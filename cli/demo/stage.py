@@ -21,6 +21,7 @@ from cli.demo.progress import Progress
 from cli.demo.runtime import Runtime
 
 REPLICAS = 4
+_PROBED = {"web": "shop", "backend": "stock"}  # the page a readiness probe asks each for
 _LOCK = "\0vedette-demo"
 _LONGEST_PATH = 80  # sun_path holds 108 bytes
 
@@ -68,7 +69,7 @@ def work_directory(path: Path, keep: bool = False) -> Iterator[Path]:
         raise DemoError(f"{path}: sockets live in it, and their paths are limited; give a --work-dir of 80 characters")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_ours(path)
-    with _alone():
+    with alone():
         _clear(path)
         (path / "logs").mkdir()
         try:
@@ -103,9 +104,6 @@ def open_shop(work: Path, kubelet: Kubelet, progress: Progress) -> Shop:
     backend = _replicas(work, kubelet, "backend", {}, progress)
     addresses = " ".join(pod.address for pod in backend)
     web = _replicas(work, kubelet, "web", {"BACKENDS": addresses}, progress)
-    for pod in web:
-        wait_until(f"pod {pod.pod.name} listens", partial(traffic.listens, pod.address), 10)
-    traffic.check(web[0].address)
     return Shop(web, backend)
 
 
@@ -119,18 +117,29 @@ def _replicas(
         progress.update(pod.name)
         sweep.record_pod(work, pod.uid)
         running.append(kubelet.run(pod))
+        _await_ready(running[-1])
     return tuple(running)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One demo at a time: the bridge has one name. An abstract socket is free again whatever becomes of us."""
+def alone() -> Iterator[None]:
+    """One demo at a time: the bridge has one name. An abstract socket is free again whatever becomes of us.
+
+    Raises: DemoError if another demo runs on this machine.
+    """
     with socket.socket(socket.AF_UNIX) as lock:
         try:
             lock.bind(_LOCK)
         except OSError as e:
             raise DemoError("another demo runs on this machine: wait until it has ended") from e
         yield
+
+
+def _await_ready(running: RunningPod) -> None:
+    """Probe the pod until it serves, so that it does its work from its first second on."""
+    advice = f"a firewall on this machine may forbid traffic on the bridge {network.BRIDGE}"
+    what = f"pod {running.pod.name} serves at {running.address} ({advice})"
+    wait_until(what, partial(traffic.probe, running.address, _PROBED[running.pod.app]), 10)
 
 
 def _check_ours(path: Path) -> None:

@@ -1,14 +1,11 @@
 """Customers of the demo's shop: steady, ordinary requests to the web pods, from start to end."""
 
 import secrets
-import socket
 import threading
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from types import TracebackType
 from typing import Self
-
-from cli.demo.errors import DemoError
 
 _PER_SECOND = 20
 _ITEMS = 4
@@ -46,28 +43,21 @@ class Customers:
             number += 1
 
 
-def check(address: str) -> None:
-    """One visit that must succeed. Raises: DemoError saying what may be in the way."""
-    page = visit(address, 1)
-    if "left" not in page:
-        advice = "a firewall on this machine may forbid traffic on the bridge vedette-demo"
-        raise DemoError(f"the shop at {address}:{_PORT} answers {page.strip()[:200]!r}: {advice}")
-
-
-def listens(address: str) -> bool:
-    """Whether the shop's port is open."""
-    try:
-        socket.create_connection((address, _PORT), timeout=1).close()
-    except OSError:
-        return False
-    return True
+def probe(address: str, page: str) -> bool:
+    """A readiness probe, as a kubelet's: whether the page comes and says how many are left."""
+    return "left" in get(address, f"/cgi-bin/{page}?item=1")
 
 
 def visit(address: str, item: int) -> str:
-    """The shop's page for an item; "" if it does not answer."""
+    """The shop's page for an item, as a new customer sees it; "" if it does not answer."""
+    return get(address, f"/cgi-bin/shop?item={item}&session={secrets.token_hex(16)}")
+
+
+def get(address: str, path: str) -> str:
+    """A page from a pod; "" if it does not answer."""
     connection = HTTPConnection(address, _PORT, timeout=_TIMEOUT_S)
     try:
-        connection.request("GET", f"/cgi-bin/shop?item={item}&session={secrets.token_hex(16)}")
+        connection.request("GET", path)
         return connection.getresponse().read().decode(errors="replace")
     except (OSError, HTTPException):
         return ""

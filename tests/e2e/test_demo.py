@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli.demo import network, runtime
+from cli.demo import network, runtime, stage
+from cli.demo.errors import DemoError
 from cli.demo.process import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.container, pytest.mark.bpf]
@@ -40,7 +41,7 @@ class Run(NamedTuple):
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     if runtime.missing():
         pytest.skip(f"needs {', '.join(runtime.missing())}")
-    wait_until("no other demo runs here", lambda: not Path("/sys/class/net", network.BRIDGE).exists(), 120)
+    wait_until("no other demo runs here", _nobody_else, 120)
     program = shutil.which("vedette", path=str(Path(sys.executable).parent))
     assert program is not None
     work = tmp_path_factory.mktemp("demo") / "work"
@@ -49,6 +50,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
         capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     return Run(done.returncode, done.stdout, done.stderr, work)
+
+
+def _nobody_else() -> bool:
+    try:
+        with stage.alone():
+            return True
+    except DemoError:
+        return False
 
 
 def _rules(incident: dict[str, Any], source: str) -> set[str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo import image, network, pods, runtime, sweep, traffic
+from cli.demo import image, network, pods, runtime, stage, sweep, traffic
+from cli.demo.errors import DemoError
 from cli.demo.pods import RunningPod
 from cli.demo.process import Processes, wait_until
 from cli.demo.runtime import Runtime
@@ -23,9 +24,18 @@ pytestmark = pytest.mark.container
 def work(tmp_path: Path) -> Iterator[Path]:
     if runtime.missing():
         pytest.skip(f"needs {', '.join(runtime.missing())}")
-    wait_until("no other demo runs here", lambda: not Path("/sys/class/net", network.BRIDGE).exists(), 120)
-    yield tmp_path
-    sweep.sweep(tmp_path)
+    with ExitStack() as stack:
+        wait_until("no other demo runs here", lambda: _entered(stack), 120)
+        yield tmp_path
+        sweep.sweep(tmp_path)
+
+
+def _entered(stack: ExitStack) -> bool:
+    try:
+        stack.enter_context(stage.alone())
+    except DemoError:
+        return False
+    return True
 
 
 def _start(work: Path, stack: ExitStack) -> tuple[Runtime, pods.Kubelet]:
