@@ -1,7 +1,6 @@
 """What one agent process is told to do."""
 
-import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigError
@@ -26,7 +25,7 @@ class AgentConfig:
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
     """
 
-    node: str = field(default_factory=socket.gethostname)
+    node: str
     agent_id: str = ""
     state_dir: Path = STATE_DIR
     collector: CollectorAddress | None = None

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -67,7 +68,7 @@ def command(
         signal.signal(number, lambda *_: stop.set())
     try:
         config = AgentConfig(
-            **({"node": node} if node else {}),
+            node=node or socket.gethostname(),
             agent_id=agent_id,
             state_dir=state_dir,
             collector=CollectorAddress(collector, cert, key, ca) if collector else None,

@@ -9,3 +9,4 @@ cd "$(dirname "$0")/.."
 "$py" -c "from cli.main import main; main()" rules compile
 "$py" tools/gen_docs_events.py > docs/events.md.new && mv docs/events.md.new docs/events.md
 "$py" tools/gen_docs_rules.py > docs/rules.md.new && mv docs/rules.md.new docs/rules.md
+"$py" tools/gen_docs_metrics.py > docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
