@@ -16,16 +16,18 @@ class Bucket:
     is shared by too many homes; it stays so until the bucket is empty.
     """
 
-    __slots__ = ("_parts", "dead", "rule", "value")
+    __slots__ = ("_parts", "dead", "rule", "size", "value")
 
     def __init__(self, rule: JoinRule, value: str) -> None:
         self.rule = rule
         self.value = value
         self.dead = False
+        self.size = 0
         self._parts: dict[Half, list[Stamp]] = {}
 
     def add(self, half: Half, stamp: Stamp) -> bool:
         """Put a finding in; True when this made the value lose its joining power."""
+        self.size += 1
         part = self._parts.get(half)
         if part is not None:
             insort(part, stamp)
@@ -42,6 +44,7 @@ class Bucket:
         at = bisect_left(part, stamp)
         if at < len(part) and part[at] == stamp:
             del part[at]
+            self.size -= 1
             if not part:
                 del self._parts[half]
         return not self._parts
@@ -76,10 +79,6 @@ class Bucket:
                 stop = len(part) if after is None else bisect_left(part, after)
                 found += [(other, near, near < stamp) for near in part[start:stop]]
         return found
-
-    def lone(self) -> bool:
-        """Only one finding, so no edges."""
-        return len(self._parts) == 1 and len(next(iter(self._parts.values()))) == 1
 
     def ids(self) -> list[str]:
         """Every finding in it."""

@@ -24,6 +24,7 @@ class Graph:
         self.dropped: Counter[str] = Counter()
         self._config = config
         self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._dead: set[tuple[str, str]] = set()
         self._execs = ExecMatcher()
 
     def insert(self, finding: Finding) -> set[Component]:
@@ -50,25 +51,21 @@ class Graph:
 
     def edges(self, component: Component) -> list[Edge]:
         """Edges within a component: of every two findings the surest, and all that confirm it."""
-        surest: dict[tuple[str, str], Edge] = {}
-        confirming: dict[tuple[str, str, str, str], Edge] = {}
+        found: dict[Edge, None] = {}
         members = component.members
         for node in members.values():
             for edge in self._edges_of(node):
                 # What was forgotten at a bound may leave an exec to pair elsewhere.
-                if edge.earlier not in members or edge.later not in members:
-                    continue
-                pair = (edge.earlier, edge.later)
-                if edge.confirms:
-                    confirming[edge.rule, edge.value, *pair] = edge
-                elif pair not in surest or edge.order < surest[pair].order:
-                    surest[pair] = edge
-        return [*surest.values(), *confirming.values()]
+                if edge.earlier in members and edge.later in members:
+                    found[edge] = None
+        return list(found)
 
     def crowded(self, component: Component) -> list[tuple[str, str]]:
         """Keys of these findings that join nothing because too many homes share them."""
+        if not self._dead:
+            return []
         keys = {slot[:2] for node in component.members.values() for slot in node.slots}
-        return sorted(key for key in keys if self._buckets[key].dead)
+        return sorted(self._dead & keys)
 
     def fold(self, component: Component, keeper: Node, repeat: Node) -> None:
         """Count a repeat in the earlier finding of the same rule and place, and forget it."""
@@ -90,6 +87,7 @@ class Graph:
             self._unsettle(self._buckets[slot[:2]].affected(slot[2:], node.stamp))
             if self._buckets[slot[:2]].discard(slot[2:], node.stamp):
                 del self._buckets[slot[:2]]
+                self._dead.discard(slot[:2])
         self._execs.remove(node.finding, node.places)
         del self.nodes[finding_id]
         if not node.component.members:
@@ -104,12 +102,13 @@ class Graph:
                 bucket = self._buckets[slot[:2]] = Bucket(RULES[slot.rule], slot.value)
             if bucket.add(slot[2:], node.stamp):
                 broken += bucket.ids()
+                self._dead.add(slot[:2])
         return broken
 
     def _edges_of(self, node: Node) -> list[Edge]:
         """Edges to its neighbours, worked out anew only when these have changed."""
         if node.edges is None:
-            node.edges = [edge for slot in node.slots for edge in self._slot_edges(slot, node.stamp)]
+            node.edges = _surest([edge for slot in node.slots for edge in self._slot_edges(slot, node.stamp)])
         if not node.places:
             return node.edges
         return [*node.edges, *map(self._exec_edge, self._execs.pairs(node.finding, node.places))]
@@ -119,17 +118,20 @@ class Graph:
         found: list[Edge] = []
         for slot in node.slots:
             bucket = self._buckets[slot[:2]]
-            if not bucket.lone():
+            if bucket.size > 1:
                 near = bucket.affected(slot[2:], node.stamp)
-                self._unsettle(near)
+                for _, (_, name), _ in near:
+                    self.nodes[name].edges = None
                 found += self._made(bucket, slot[2:], node.stamp, near)
         return found
 
     def _slot_edges(self, slot: Slot, stamp: Stamp) -> list[Edge]:
         bucket = self._buckets[slot[:2]]
-        if bucket.lone():
+        if bucket.size == 1:
             return []
-        return self._made(bucket, slot[2:], stamp, bucket.neighbours(slot[2:], stamp))
+        # Within a half, the later of two neighbours has the edge.
+        near = [n for n in bucket.neighbours(slot[2:], stamp) if n[2] or n[0] != slot[2:]]
+        return self._made(bucket, slot[2:], stamp, near)
 
     def _made(self, bucket: Bucket, half: Half, stamp: Stamp, near: list[Neighbour]) -> list[Edge]:
         """Edges to those of the neighbours that are near enough and may meet."""
@@ -194,6 +196,16 @@ class Graph:
         by_anchor = {incident_id(m.finding.id): m.component for m in members}
         for given in ids:
             by_anchor.get(given, members[0].component).ids.add(given)
+
+
+def _surest(edges: list[Edge]) -> list[Edge]:
+    """Of every two findings the surest edge, and all that confirm it."""
+    best: dict[tuple[str, str], Edge] = {}
+    for edge in edges:
+        pair = (edge.earlier, edge.later)
+        if not edge.confirms and (pair not in best or edge.order < best[pair].order):
+            best[pair] = edge
+    return [*best.values(), *(edge for edge in edges if edge.confirms)]
 
 
 def incident_id(anchor: str) -> str:

@@ -34,9 +34,10 @@ class Node:
     @classmethod
     def of(cls, finding: Finding, max_slots: int) -> "Node":
         """The node of a finding, alone in a component of its own."""
-        slots = slots_of(finding)[:max_slots]
+        home = home_of(finding)
+        slots = slots_of(finding, home)[:max_slots]
         stamp = (finding.time_ns, finding.id)
-        home, actors = home_of(finding), tuple(_ranked(finding))
+        actors = tuple(_ranked(finding))
         node = cls(finding, slots, places_of(finding), stamp, home, finding.time_ns, actors, Component())
         node.component.take(node)
         return node

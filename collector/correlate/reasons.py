@@ -93,7 +93,7 @@ def _pod(edge: Edge, earlier: Finding, later: Finding) -> Told:
     pod = plain(named or value, _SHOWN)
     if audit is None:
         return rule, f"Both happened in pod {pod}."
-    made = any(slot.side == "made" and slot.value == value for slot in slots_of(audit))
+    made = any(slot.side == "made" and slot.value == value for slot in slots_of(audit, ""))
     if made:
         return "created_pod", f"{person_of(audit)} created pod {pod} at {clock(audit.time_ns)}."
     called_from = any(e.id == value and e.role is Role.ACTOR for e in audit.entities)

@@ -1,5 +1,6 @@
 """The keys of a finding: under which values, and in which part, other findings can meet it."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -21,9 +22,9 @@ class Slot(NamedTuple):
     home: str = ""
 
 
-def slots_of(finding: Finding) -> tuple[Slot, ...]:
-    """Every key of a finding, without repeats. Node, image, workload, file and namespace are none."""
-    found = _runtime(finding) if finding.source is Source.RUNTIME else _audit(finding)
+def slots_of(finding: Finding, home: str) -> tuple[Slot, ...]:
+    """Every key of a finding made at `home`, without repeats. Node, image, workload, file and namespace are none."""
+    found = _runtime(finding, home) if finding.source is Source.RUNTIME else _audit(finding)
     return tuple(dict.fromkeys(found))
 
 
@@ -48,9 +49,8 @@ _HOME_RANK = {
 }
 
 
-def _runtime(finding: Finding) -> list[Slot]:
-    home = home_of(finding)
-    placed = finding.entity(EntityKind.CONTAINER) is not None or finding.entity(EntityKind.POD) is not None
+def _runtime(finding: Finding, home: str) -> list[Slot]:
+    placed = home.startswith(("pod:", "pod_name:", "container:"))
     token = _reads_token(finding)
     found: list[Slot] = []
     for entity in finding.entities:
@@ -98,6 +98,7 @@ def _audit(finding: Finding) -> list[Slot]:
     return found
 
 
+@lru_cache(4096)
 def routable(address: str) -> bool:
     """Loopback, link-local and unspecified addresses name every machine, so they join nothing."""
     try:
