@@ -13,20 +13,11 @@ from collector.correlate.score import score_of
 from collector.correlate.tactics import in_order
 from collector.correlate.title import title_of
 from collector.incident import Incident, Join
-from detection.finding import Entity, EntityKind, Finding, Role, Severity, Source
+from detection.finding import Entity, EntityKind, Finding, Role, Source
 
 _MAX_ACTORS = 16
 _MAX_CONFIRMING = 64
 _MAX_TOLD = 16
-
-
-def anchor_of(component: Component) -> Finding:
-    """The finding that gives the incident its id: the first of medium severity, at run time if there is one.
-
-    Runtime findings come first because they come in first: an audit record of the same moment, delivered seconds
-    later, then does not rename the incident.
-    """
-    return min((node.finding for node in component.members.values()), key=_anchor_rank)
 
 
 def build(graph: Graph, component: Component, revision: int) -> Incident:
@@ -40,7 +31,7 @@ def build(graph: Graph, component: Component, revision: int) -> Incident:
     score = score_of(findings, joins, tactics)
     actors = _actors(nodes)
     return Incident(
-        id=incident_id(anchor_of(component).id),
+        id=incident_id(component.anchor[-1]),
         revision=revision,
         title=title_of(findings, joins, actors),
         severity=score.severity,
@@ -51,15 +42,6 @@ def build(graph: Graph, component: Component, revision: int) -> Incident:
         actors=actors,
         tactics=tactics,
         sources=tuple(sorted({f.source.value for f in findings})),
-    )
-
-
-def _anchor_rank(finding: Finding) -> tuple[bool, bool, int, str]:
-    return (
-        finding.severity < Severity.MEDIUM,
-        finding.source is not Source.RUNTIME,
-        finding.time_ns,
-        finding.id,
     )
 
 

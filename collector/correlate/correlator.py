@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from collector.correlate.build import anchor_of, build
+from collector.correlate.build import build
 from collector.correlate.config import Config
 from collector.correlate.graph import Graph, incident_id
 from collector.correlate.node import Component, Node
@@ -104,7 +104,7 @@ class Correlator:
         for node in component.members.values():
             groups[node.finding.rule_id, node.home].append(node)
         spare = len(component.members) - self._config.max_members * 3 // 4
-        anchor = anchor_of(component).id
+        anchor = component.anchor[-1]
         for key in sorted(groups, key=lambda k: (-len(groups[k]), k)):
             first, *repeats = sorted(groups[key], key=lambda node: node.stamp)
             for repeat in repeats[: min(spare, max(0, len(repeats) - 2))]:
@@ -168,5 +168,5 @@ class Correlator:
         component.ids.add(incident.id)
 
     def _build(self, component: Component) -> Incident:
-        known = self._given.get(incident_id(anchor_of(component).id))
+        known = self._given.get(incident_id(component.anchor[-1]))
         return build(self._graph, component, known.revision if known else 1)

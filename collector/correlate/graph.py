@@ -14,6 +14,8 @@ from collector.correlate.rules import RANK, RULES, Half
 from collector.correlate.slots import Slot
 from detection.finding import Finding
 
+_MAY_DIE = frozenset(rule.name for rule in RULES.values() if rule.homes)
+
 
 class Graph:
     """Keeps components up to date while findings come and go, in any order."""
@@ -64,8 +66,8 @@ class Graph:
         """Keys of these findings that join nothing because too many homes share them."""
         if not self._dead:
             return []
-        keys = {slot[:2] for node in component.members.values() for slot in node.slots}
-        return sorted(self._dead & keys)
+        slots = {slot for node in component.members.values() for slot in node.slots if slot.rule in _MAY_DIE}
+        return sorted(self._dead & {slot[:2] for slot in slots})
 
     def fold(self, component: Component, keeper: Node, repeat: Node) -> None:
         """Count a repeat in the earlier finding of the same rule and place, and forget it."""

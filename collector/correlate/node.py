@@ -10,6 +10,8 @@ from collector.incident import Join
 from detection.finding import Entity, EntityKind, Finding, Role, Severity, Source
 
 Ranked = tuple[int, Entity]
+Rank = tuple[bool, bool, int, str]
+_LAST: Rank = (True, True, 1 << 63, "")
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +29,7 @@ class Node:
     home: str
     end: int
     actors: tuple[Ranked, ...]
+    rank: Rank
     component: "Component"
     told: dict[tuple[str, str, str, float], Join] = field(default_factory=dict)
     edges: list[Edge] | None = None
@@ -38,16 +41,23 @@ class Node:
         slots = slots_of(finding, home)[:max_slots]
         stamp = (finding.time_ns, finding.id)
         actors = tuple(_ranked(finding))
-        node = cls(finding, slots, places_of(finding), stamp, home, finding.time_ns, actors, Component())
+        rank = (finding.severity < Severity.MEDIUM, finding.source is not Source.RUNTIME, *stamp)
+        node = cls(finding, slots, places_of(finding), stamp, home, finding.time_ns, actors, rank, Component())
         node.component.take(node)
         return node
 
 
 @dataclass(slots=True, eq=False)
 class Component:
-    """Findings that hang together. `ids` are the incident ids under which they were ever given out."""
+    """Findings that hang together. `ids` are the incident ids under which they were ever given out.
+
+    `anchor` ranks the finding that gives the incident its id: the first of medium severity, at run time if any is.
+    Runtime findings come first because they come in first: an audit record of the same moment, delivered seconds
+    later, then does not rename the incident.
+    """
 
     members: dict[str, Node] = field(default_factory=dict)
+    anchor: Rank = _LAST
     last_ns: int = 0
     worst: Severity = Severity.INFORMATIONAL
     tactics: set[str] = field(default_factory=set)
@@ -58,6 +68,7 @@ class Component:
         node.component = self
         finding = node.finding
         self.members[finding.id] = node
+        self.anchor = min(self.anchor, node.rank)
         self.last_ns = max(self.last_ns, node.end, finding.last_ns)
         self.worst = max(self.worst, finding.severity)
         if finding.severity > Severity.INFORMATIONAL:
