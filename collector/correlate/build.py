@@ -27,7 +27,7 @@ def build(graph: Graph, component: Component, revision: int) -> Incident:
     edges = graph.edges(component)
     joins = tuple(_told(edge, by_id) for edge in _chosen(edges, by_id))
     findings = tuple(_with_person(node.finding, people) for people in (_people(edges, by_id),) for node in nodes)
-    tactics = in_order(t.tactic for f in findings for t in f.techniques)
+    tactics = in_order((*(t.tactic for f in findings for t in f.techniques), *_shown_by(joins)))
     score = score_of(findings, joins, tactics)
     actors = _actors(nodes)
     return Incident(
@@ -43,6 +43,11 @@ def build(graph: Graph, component: Component, revision: int) -> Incident:
         tactics=tactics,
         sources=tuple(sorted({f.source.value for f in findings})),
     )
+
+
+def _shown_by(joins: Sequence[Join]) -> Iterable[str]:
+    """Tactics no single finding shows: what went over a connection from one place to another moved laterally."""
+    return ("lateral-movement",) if any(join.key == "peer_address" for join in joins) else ()
 
 
 def _chosen(edges: Iterable[Edge], nodes: dict[str, Node]) -> list[Edge]:

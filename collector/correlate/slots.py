@@ -4,7 +4,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from detection.finding import Entity, EntityKind, Finding, Role, Source
+from detection.finding import Entity, EntityKind, Finding, Kind, Role, Severity, Source
 
 TOKEN_PATH = "secrets/kubernetes.io/serviceaccount"  # noqa: S105  (where the kubelet puts it)
 
@@ -23,8 +23,14 @@ class Slot(NamedTuple):
 
 
 def slots_of(finding: Finding, home: str) -> tuple[Slot, ...]:
-    """Every key of a finding made at `home`, without repeats. Node, image, workload, file and namespace are none."""
+    """Every key of a finding made at `home`, without repeats. Node, image, workload, file and namespace are none.
+
+    An informational anomaly (a novelty while the profile still learns) is context: it joins by its process tree,
+    never by sharing a place with something bad.
+    """
     found = _runtime(finding, home) if finding.source is Source.RUNTIME else _audit(finding)
+    if finding.severity is Severity.INFORMATIONAL and finding.kind is Kind.ANOMALY:
+        found = [slot for slot in found if slot.rule == "process_tree"]
     return tuple(dict.fromkeys(found))
 
 

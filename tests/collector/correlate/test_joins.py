@@ -266,3 +266,17 @@ def test_a_finding_with_countless_keys_is_cut_and_counted(make):
     correlator = Correlator()
     correlator.add(replace(finding, entities=finding.entities + many))
     assert correlator.counters()["dropped_findings_with_many_keys"] == 1
+
+
+def test_a_novelty_of_a_learning_profile_does_not_join_by_its_place(make):
+    connect = make.runtime("egress", 0, peer="10.0.0.6")
+    learned = make.runtime("page", 1, level="informational", anomaly=2.2, workload="backend", address="10.0.0.6")
+    beside = make.runtime("cron", 2, level="informational", anomaly=2.2)
+    assert [len(i.findings) for i in _incidents(connect, learned, beside)] == [1]
+
+
+def test_a_connection_between_places_that_both_raised_something_is_lateral_movement(make):
+    connect = make.runtime("egress", 0, peer="10.0.0.6", techniques="T1059:execution")
+    shell = make.runtime("shell", 60, workload="backend", address="10.0.0.6")
+    (incident,) = _incidents(connect, shell)
+    assert incident.tactics == ("execution", "lateral-movement")
