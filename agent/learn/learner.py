@@ -68,11 +68,14 @@ class Learner:
         self._broken_files = 0
 
     def observe(self, identified: Identified) -> Observation:
-        """Learn from an event and say what was novel about it. A known exec costs a few microseconds."""
-        tracked = self._track(identified.workload)
+        """Learn from an event and say what was novel about it. A known exec costs a few microseconds.
+
+        A container that is not described yet has no profile: its workload is not known.
+        """
+        container = identified.container
+        tracked = self._track(identified.workload) if container is None or container.complete else None
         if tracked is None:
             return Observation(identified)
-        container = identified.container
         instance = container.id if container is not None else identified.workload.key
         profile, event = tracked.profile, identified.event
         profile.witnessed += 1

@@ -1,5 +1,6 @@
 """The learner from event to anomaly: what it learns, what it refuses, what it says."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from agent.learn.learner import ClassState, Learner
 from agent.learn.links import novelty_key
 from agent.learn.store import ProfileFileError
 from agent.observation import Anomaly
-from agent.workload import Workload
+from agent.workload import Container, Workload
 from detection.baseline.profile import ProfileConfig
 from detection.finding import Severity
 
@@ -298,3 +299,11 @@ def test_created_files_are_writes(bench: Bench, world: Any) -> None:
     bench.learner.observe(world.write("/tmp/x", flags=FileFlag.CREATED))
     bench.tick()
     assert bench.state("write").members == 1
+
+
+def test_a_container_that_is_not_described_yet_has_no_profile(world: Any) -> None:
+    learner = Learner(QUICK)
+    event = world.exec("/bin/sh", "sh", parent=world.process())
+    unknown = dataclasses.replace(event, container=Container("c1", complete=False))
+    assert learner.observe(unknown).anomalies == ()
+    assert learner.states() == []
