@@ -35,7 +35,8 @@ def test_runtime_and_audit_with_four_tactics_is_critical(make):
     assert incident.sources == ("kubernetes-audit", "runtime")
     assert 85 <= incident.score <= 100
     assert incident.tactics == (
-        "execution", "privilege-escalation", "credential-access", "discovery", "lateral-movement", "command-and-control",
+        "execution", "privilege-escalation", "credential-access",
+        "discovery", "lateral-movement", "command-and-control",
     )  # fmt: skip
 
 
