@@ -27,6 +27,11 @@ class EventType(IntEnum):
     CHMOD = 7
     CGROUP_MKDIR = 8
     CGROUP_RMDIR = 9
+    CALL = 10
+    PATH = 11
+    SOCKET = 12
+    DNS = 13
+    THROTTLE = 14
 
 
 class FileFlag(IntEnum):
@@ -154,7 +159,138 @@ class Cgroup(NamedTuple):
     path: str
 
 
-Event = Fork | Exec | Exit | Open | Connection | Chmod | Cgroup
+class CallKind(IntEnum):
+    """Which system call, as `enum ev_call_kind`."""
+
+    SETUID = 1
+    SETGID = 2
+    CAPSET = 3
+    SETNS = 4
+    UNSHARE = 5
+    CHROOT = 6
+    PTRACE = 7
+    PROCESS_VM_READ = 8
+    PROCESS_VM_WRITE = 9
+    MODULE_LOAD = 10
+    MODULE_DELETE = 11
+    BPF = 12
+    PERF_EVENT_OPEN = 13
+    MEMFD_CREATE = 14
+    IO_URING_SETUP = 15
+    KILL = 16
+    MMAP_WX = 17
+    MPROTECT_WX = 18
+    KEYCTL = 19
+    KEXEC_LOAD = 20
+    USERFAULTFD = 21
+    SETHOSTNAME = 22
+
+
+class Call(NamedTuple):
+    """A privileged or telling system call. What `args` and `text` hold depends on `call`: see `enum ev_call_kind`."""
+
+    head: Head
+    exe: FileId
+    call: CallKind
+    args: tuple[int, int, int, int]
+    result: int
+    target_pid: int
+    target_start_ns: int
+    target_cgroup_id: int
+    text: str
+
+
+class PathOp(IntEnum):
+    """What happened to the file tree, as `enum ev_path_op`."""
+
+    RENAME = 1
+    LINK = 2
+    SYMLINK = 3
+    UNLINK = 4
+    RMDIR = 5
+    MKDIR = 6
+    TRUNCATE = 7
+    CHOWN = 8
+    SETXATTR = 9
+    MOUNT = 10
+    UMOUNT = 11
+    PIVOT_ROOT = 12
+    MKNOD = 13
+
+
+class PathChange(NamedTuple):
+    """A change of the file tree that succeeded. `path` is what was changed, `target` what it became or came from.
+
+    With EV_F_USER_PATH in `head.flags` both are the caller's strings and may be relative.
+    """
+
+    head: Head
+    exe: FileId
+    file: FileId
+    op: PathOp
+    file_flags: int
+    args: tuple[int, int]
+    path: str
+    target: str
+    text: str
+
+
+class SocketOp(IntEnum):
+    """What was done with a socket, as `enum ev_socket_op`."""
+
+    CREATE = 1
+    BIND = 2
+    LISTEN = 3
+    CONNECT = 4
+    SEND = 5
+
+
+class Socket(NamedTuple):
+    """A socket made, bound, listening or talking other than by TCP. Addresses are None for unix and packet sockets.
+
+    `name` is a unix socket's path; an abstract one begins with "@".
+    """
+
+    head: Head
+    exe: FileId
+    op: SocketOp
+    family: int
+    type: int
+    protocol: int
+    local: Address | None
+    local_port: int
+    peer: Address | None
+    peer_port: int
+    result: int
+    name: str
+
+
+class Dns(NamedTuple):
+    """A DNS message. `answers` maps nothing itself: (name, address or CNAME target) pairs in the order given."""
+
+    head: Head
+    exe: FileId
+    server: Address
+    server_port: int
+    received: bool
+    question: str
+    question_type: int
+    response_code: int
+    answers: tuple[tuple[str, str], ...]
+
+
+class Throttle(NamedTuple):
+    """Records of one class of one cgroup begin to be held back (`stop` False), or are let through again."""
+
+    head: Head
+    cgroup_id: int
+    type: EventType
+    held_back: int
+    since_ns: int
+    stop: bool
+
+
+Event = Call | PathChange | Socket | Dns | Throttle | Fork | Exec | Exit | Open | Connection | Chmod | Cgroup
 
 
 class RawBatch(NamedTuple):

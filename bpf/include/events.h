@@ -21,7 +21,12 @@ enum ev_type {
 	EV_CHMOD = 7,
 	EV_CGROUP_MKDIR = 8,
 	EV_CGROUP_RMDIR = 9,
-	EV_TYPE_MAX = 16,
+	EV_CALL = 10,          /* a privileged or telling system call */
+	EV_PATH = 11,          /* a change of the file tree: rename, link, unlink, mount … */
+	EV_SOCKET = 12,        /* a socket made, bound, listening, or talking other than by TCP */
+	EV_DNS = 13,           /* a DNS message a process sent or received */
+	EV_THROTTLE = 14,      /* a cgroup's records of one class are being held back, or are again let through */
+	EV_TYPE_MAX = 32,
 };
 
 /* What became of the behaviours of one class; indexes of the counter table. */
@@ -33,7 +38,9 @@ enum ev_counter {
 	CTR_READ_FAILED = 4,   /* a helper failed; the record went out with that field empty */
 	CTR_FILTER_FULL = 5,   /* the novelty filter had no room: emitted although maybe known */
 	CTR_TRUNCATED = 6,     /* a string or path was cut to its bound */
-	CTR_MAX = 8,
+	CTR_THROTTLED = 7,     /* over the cgroup's budget: counted, not emitted */
+	CTR_INVALIDATED = 8,   /* behaviours forgotten because the file behind them changed */
+	CTR_MAX = 16,
 };
 
 /* ev_head.flags: true of the record as a whole. */
@@ -41,6 +48,8 @@ enum ev_flag {
 	EV_F_TRUNCATED = 1 << 0,    /* a string of the tail was cut to its bound */
 	EV_F_READ_FAILED = 1 << 1,  /* a kernel read failed; the fields it filled are zero */
 	EV_F_UNFILTERED = 1 << 2,   /* emitted because the novelty filter was full */
+	EV_F_USER_PATH = 1 << 3,    /* paths are the strings the caller passed, not resolved by the kernel */
+	EV_F_COMPAT = 1 << 4,       /* made through the 32-bit system call table */
 };
 
 /* ev_exec.exe_flags and ev_open.file_flags: facts about the file itself. */
@@ -173,6 +182,132 @@ struct ev_cgroup {
 	__u16 pad;
 };
 _Static_assert(sizeof(struct ev_cgroup) == 120, "ev_cgroup");
+
+/* ev_call.call. args by call; what is not named is 0. result is the call's return value. */
+enum ev_call_kind {
+	CALL_SETUID = 1,            /* args: uid before, euid before; after: head.task */
+	CALL_SETGID = 2,            /* args: gid before, egid before */
+	CALL_CAPSET = 3,            /* args: effective before, effective after, permitted before, after */
+	CALL_SETNS = 4,             /* args: CLONE_NEW* of the namespace, its inode number */
+	CALL_UNSHARE = 5,           /* args: flags */
+	CALL_CHROOT = 6,            /* text: path as given */
+	CALL_PTRACE = 7,            /* args: request; target */
+	CALL_PROCESS_VM_READ = 8,   /* target */
+	CALL_PROCESS_VM_WRITE = 9,  /* target */
+	CALL_MODULE_LOAD = 10,      /* args: flags; text: parameters or module name */
+	CALL_MODULE_DELETE = 11,    /* text: name */
+	CALL_BPF = 12,              /* args: command, program or map type */
+	CALL_PERF_EVENT_OPEN = 13,  /* args: type, config */
+	CALL_MEMFD_CREATE = 14,     /* args: flags; text: name */
+	CALL_IO_URING_SETUP = 15,   /* args: entries, flags */
+	CALL_KILL = 16,             /* args: signal; target: only across containers */
+	CALL_MMAP_WX = 17,          /* args: address, length, protection, flags */
+	CALL_MPROTECT_WX = 18,      /* args: address, length, protection */
+	CALL_KEYCTL = 19,           /* args: operation */
+	CALL_KEXEC_LOAD = 20,       /* args: flags */
+	CALL_USERFAULTFD = 21,      /* args: flags */
+	CALL_SETHOSTNAME = 22,      /* text: name */
+};
+
+/* Tail: text, as the caller gave it. */
+struct ev_call {
+	struct ev_head head;
+	struct ev_file_id exe;
+	__u64 args[4];
+	__s64 result;
+	__u64 target_start_ns;  /* of the process acted upon, 0 without one */
+	__u64 target_cgroup_id;
+	__u32 target_pid;
+	__u32 call;             /* enum ev_call_kind */
+	__u16 text_len;
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct ev_call) == 192, "ev_call");
+
+/* ev_path.op. path is what was changed, target what it was changed to or made from. */
+enum ev_path_op {
+	PATH_RENAME = 1,     /* path: old, target: new */
+	PATH_LINK = 2,       /* path: existing, target: new */
+	PATH_SYMLINK = 3,    /* path: new, text: what it points to */
+	PATH_UNLINK = 4,
+	PATH_RMDIR = 5,
+	PATH_MKDIR = 6,
+	PATH_TRUNCATE = 7,   /* args: length */
+	PATH_CHOWN = 8,      /* args: uid, gid */
+	PATH_SETXATTR = 9,   /* text: attribute name */
+	PATH_MOUNT = 10,     /* path: mount point, target: source, text: type; args: flags */
+	PATH_UMOUNT = 11,    /* args: flags */
+	PATH_PIVOT_ROOT = 12, /* path: new root, target: where the old one goes */
+	PATH_MKNOD = 13,     /* args: mode, device */
+};
+
+/* Only changes that succeeded. Tail: path, target, text. path and target are components from the leaf
+ * to the root as in ev_exec, or, with EV_F_USER_PATH, the strings the caller passed.
+ */
+struct ev_path {
+	struct ev_head head;
+	struct ev_file_id exe;
+	struct ev_file_id file;  /* zero where only the path is known */
+	__u64 args[2];
+	__u32 op;                /* enum ev_path_op */
+	__u32 file_flags;        /* enum ev_file_flag */
+	__u16 path_len;
+	__u16 target_len;
+	__u16 text_len;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct ev_path) == 168, "ev_path");
+
+/* ev_socket.op */
+enum ev_socket_op {
+	SOCKET_CREATE = 1,   /* raw and packet sockets only */
+	SOCKET_BIND = 2,
+	SOCKET_LISTEN = 3,
+	SOCKET_CONNECT = 4,  /* unix and UDP; TCP is EV_CONNECT */
+	SOCKET_SEND = 5,     /* UDP without a connection */
+};
+
+/* Tail: name, the path of a unix socket; an abstract name begins with NUL. */
+struct ev_socket {
+	struct ev_head head;
+	struct ev_file_id exe;
+	__u8 local_addr[16];
+	__u8 peer_addr[16];
+	__u16 local_port;        /* host order */
+	__u16 peer_port;
+	__u16 family;            /* AF_* */
+	__u16 protocol;          /* IPPROTO_*; packet sockets: ETH_P_* in host order */
+	__u32 type;              /* SOCK_* */
+	__u32 op;                /* enum ev_socket_op */
+	__s32 result;
+	__u16 name_len;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct ev_socket) == 176, "ev_socket");
+
+/* Tail: message, as it stood in the process's memory, at most 512 bytes of it. */
+struct ev_dns {
+	struct ev_head head;
+	struct ev_file_id exe;
+	__u8 server_addr[16];
+	__u16 server_port;
+	__u16 family;
+	__u16 message_len;
+	__u8 received;           /* 0: sent, 1: received */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct ev_dns) == 144, "ev_dns");
+
+/* Begin and end of throttling; head.task is whoever acted when it was noticed. */
+struct ev_throttle {
+	struct ev_head head;
+	__u64 cgroup_id;
+	__u64 held_back;         /* how many since the beginning; 0 at the beginning */
+	__u64 since_ns;          /* CLOCK_BOOTTIME of the beginning */
+	__u32 type;              /* enum ev_type: the class */
+	__u32 stop;              /* 0: begins, 1: ended */
+};
+_Static_assert(sizeof(struct ev_throttle) == 136, "ev_throttle");
 
 /* Novelty filter: one behaviour. The value is a per-CPU count of how often it was seen. */
 struct ev_novelty_key {
