@@ -182,7 +182,7 @@ def test_show_tells_when_who_why_and_what_next(filled: Any) -> None:
     for part in (
         "Everything",
         "user alice",
-        "Timeline",
+        "What happened",
         "Shell 0",
         "sh -c id",
         "pod_uid",
