@@ -56,4 +56,18 @@ static __always_inline struct cgroup_subsys_state *compat__pids_css(void *subsys
 	return compat__typed(struct cgroup_subsys_state, css);
 }
 
+/* Where the current task's user registers are saved while it is in the kernel. bpf_task_pt_regs came
+ * with 5.15 (dd6e10fbd9fb, "bpf: Add bpf_task_pt_regs() helper"); before, they are the last thing on the
+ * kernel stack, of KERNEL_STACK bytes with pages of 4 KiB. 6.9 put padding behind them on machines with
+ * FRED (df8838737b36), which only the helper knows of.
+ */
+#define KERNEL_STACK 16384
+static __always_inline struct pt_regs *compat__user_regs(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (struct pt_regs *)(BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), stack) + KERNEL_STACK -
+				  bpf_core_type_size(struct pt_regs));
+}
+
 #endif

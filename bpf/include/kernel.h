@@ -79,6 +79,7 @@ struct signal_struct {
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
 struct task_struct {
 	int pid, tgid, exit_code;
+	void *stack;
 	__u64 start_boottime;
 	char comm[16];
 	struct task_struct *group_leader, *real_parent;
@@ -101,6 +102,13 @@ struct sock_common {
 };
 struct sock { struct sock_common __sk_common; __u16 sk_protocol; };
 struct socket { struct sock *sk; };
+
+/* User registers as a system call saved them. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs { unsigned long di, si, dx, r10, r8, r9; };
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs { __u64 regs[31], orig_x0; };
+#endif
 
 /* Classic tracepoints' arguments; the layout of their first 16 bytes is ABI. */
 struct trace_event_raw_sys_enter { long id; unsigned long args[6]; };

@@ -85,6 +85,28 @@ static __always_inline struct file *task__file(struct task_struct *task, __u32 f
 	return compat__typed(struct file, file);
 }
 
+/* Argument `n` (a constant, 0 to 5) of the system call the current task is leaving. The kernel keeps the
+ * argument registers as they were at entry; on arm64 the result takes the first one's place, and
+ * orig_x0 keeps it. Not for 32-bit calls, whose registers are others.
+ */
+static __always_inline __u64 task__syscall_arg(int n)
+{
+	struct pt_regs *regs = compat__user_regs();
+
+#if defined(__TARGET_ARCH_x86)
+	switch (n) {
+	case 0: return READ(regs, di);
+	case 1: return READ(regs, si);
+	case 2: return READ(regs, dx);
+	case 3: return READ(regs, r10);
+	case 4: return READ(regs, r8);
+	default: return READ(regs, r9);
+	}
+#elif defined(__TARGET_ARCH_arm64)
+	return n ? READ(regs, regs[n]) : READ(regs, orig_x0);
+#endif
+}
+
 static __always_inline unsigned long inode__magic(struct inode *inode)
 {
 	return READ(inode, i_sb, s_magic);

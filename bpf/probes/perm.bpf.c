@@ -4,43 +4,19 @@
 
 #define MODE_REPORTED 06111 /* set-user-id, set-group-id, execute */
 #define MODE_BITS 07777
-#define IN_FLIGHT 1024
 
-struct chmod_call { const char *path; __u32 mode; __u32 pad; };
-
-/* Calls between their entry and exit, by thread; a thread killed in between leaves its entry. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, IN_FLIGHT);
-	__type(key, __u64);
-	__type(value, struct chmod_call);
-} chmod_calls SEC(".maps");
-
-static __always_inline int perm__enter(const char *path, __u32 mode)
+/* `path_arg`, `mode_arg`: which arguments of the call they are; path_arg < 0 without one. */
+static __always_inline int perm__changed(long ret, int path_arg, int mode_arg)
 {
-	struct chmod_call call = {.path = path, .mode = mode & MODE_BITS};
-	__u64 thread = bpf_get_current_pid_tgid();
-
-	if (!(mode & MODE_REPORTED) || config__is_agent())
-		return 0;
-	if (bpf_map_update_elem(&chmod_calls, &thread, &call, BPF_ANY))
-		counters__bump(EV_CHMOD, CTR_LOST_SCRATCH);
-	return 0;
-}
-
-static __always_inline int perm__exit(long ret)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct chmod_call *found = bpf_map_lookup_elem(&chmod_calls, &thread), call;
+	__u32 mode;
 	struct ev_chmod *e;
 	struct record *r;
 
-	/* filter: a mode of no interest, or a call that failed */
-	if (!found)
+	/* filter: failed, the agent, a mode of no interest */
+	if (ret || config__is_agent())
 		return 0;
-	call = *found;
-	bpf_map_delete_elem(&chmod_calls, &thread);
-	if (ret)
+	mode = task__syscall_arg(mode_arg) & MODE_BITS;
+	if (!(mode & MODE_REPORTED))
 		return 0;
 	/* head */
 	r = record__begin(SCRATCH_PERM, EV_CHMOD, sizeof(struct ev_chmod), task__current());
@@ -48,35 +24,23 @@ static __always_inline int perm__exit(long ret)
 		return 0;
 	e = (void *)r;
 	/* 1: mode */
-	e->mode = call.mode;
+	e->mode = mode;
 	/* 2: path */
-	if (call.path)
-		e->path_len = tail__string(r, call.path, STRING_BYTES, OF_USER);
+	if (path_arg >= 0)
+		e->path_len = tail__string(r, (void *)task__syscall_arg(path_arg), STRING_BYTES, OF_USER);
 	/* emit */
 	ring__emit(r);
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_enter_chmod")
-int perm_chmod(struct trace_event_raw_sys_enter *ctx) { return perm__enter((void *)ctx->args[0], ctx->args[1]); }
-
-SEC("tracepoint/syscalls/sys_enter_fchmod")
-int perm_fchmod(struct trace_event_raw_sys_enter *ctx) { return perm__enter(NULL, ctx->args[1]); }
-
-SEC("tracepoint/syscalls/sys_enter_fchmodat")
-int perm_fchmodat(struct trace_event_raw_sys_enter *ctx) { return perm__enter((void *)ctx->args[1], ctx->args[2]); }
-
-SEC("tracepoint/syscalls/sys_enter_fchmodat2")
-int perm_fchmodat2(struct trace_event_raw_sys_enter *ctx) { return perm__enter((void *)ctx->args[1], ctx->args[2]); }
-
 SEC("tracepoint/syscalls/sys_exit_chmod")
-int perm_chmod_exit(struct trace_event_raw_sys_exit *ctx) { return perm__exit(ctx->ret); }
+int perm_chmod(struct trace_event_raw_sys_exit *ctx) { return perm__changed(ctx->ret, 0, 1); }
 
 SEC("tracepoint/syscalls/sys_exit_fchmod")
-int perm_fchmod_exit(struct trace_event_raw_sys_exit *ctx) { return perm__exit(ctx->ret); }
+int perm_fchmod(struct trace_event_raw_sys_exit *ctx) { return perm__changed(ctx->ret, -1, 1); }
 
 SEC("tracepoint/syscalls/sys_exit_fchmodat")
-int perm_fchmodat_exit(struct trace_event_raw_sys_exit *ctx) { return perm__exit(ctx->ret); }
+int perm_fchmodat(struct trace_event_raw_sys_exit *ctx) { return perm__changed(ctx->ret, 1, 2); }
 
 SEC("tracepoint/syscalls/sys_exit_fchmodat2")
-int perm_fchmodat2_exit(struct trace_event_raw_sys_exit *ctx) { return perm__exit(ctx->ret); }
+int perm_fchmodat2(struct trace_event_raw_sys_exit *ctx) { return perm__changed(ctx->ret, 1, 2); }
