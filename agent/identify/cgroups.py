@@ -4,17 +4,17 @@ The id is the inode of the cgroup's directory (kernfs id) in the hierarchy the s
 the unified one where it exists, else v1's `pids`.
 """
 
-import os
 from collections import Counter, deque
 from enum import Enum
-from pathlib import Path
 from typing import NamedTuple
 
 from agent.events import Cgroup, EventType
-from agent.identify.files import read_proc, text
+from agent.identify.files import text
+from agent.identify.host import HERE, HostFiles, exists
 from agent.identify.paths import Limits
 
 _DEPTH = 32
+_CGROUP_BYTES = 65_536
 _V1_CONTROLLERS = ("pids", "systemd", "memory")
 
 
@@ -38,14 +38,14 @@ class Layout(NamedTuple):
     controllers: tuple[str, ...] = ("",)
 
 
-def find_layout(base: str) -> Layout:
+def find_layout(base: str, files: HostFiles = HERE) -> Layout:
     """The layout below `base` (usually /sys/fs/cgroup), told by the files each kind of root has."""
-    if Path(base, "cgroup.controllers").exists():
+    if exists(files, f"{base}/cgroup.controllers"):
         return Layout(Mode.V2, base)
-    if Path(base, "unified/cgroup.procs").exists():
+    if exists(files, f"{base}/unified/cgroup.procs"):
         return Layout(Mode.HYBRID, f"{base}/unified")
     for name in _V1_CONTROLLERS:
-        if Path(base, name, "cgroup.procs").exists():
+        if exists(files, f"{base}/{name}/cgroup.procs"):
             return Layout(Mode.V1, f"{base}/{name}", (name, f"name={name}"))
     return Layout(Mode.NONE, base)
 
@@ -53,8 +53,11 @@ def find_layout(base: str) -> Layout:
 class CgroupTable:
     """Which path each cgroup id has. Paths begin at the hierarchy's root: "/" or "/a/b"."""
 
-    def __init__(self, layout: Layout, proc: str, limits: Limits, counts: Counter[str]) -> None:
+    def __init__(
+        self, layout: Layout, proc: str, limits: Limits, counts: Counter[str], files: HostFiles = HERE
+    ) -> None:
         self.layout = layout
+        self._files = files
         self._proc = proc
         self._limits = limits
         self._counts = counts
@@ -78,7 +81,7 @@ class CgroupTable:
         """Read the whole hierarchy. Unreadable parts are left out; they come with their first event."""
         stack = [("/", 0)]
         try:
-            self._add(Path(self.layout.root).stat().st_ino, "/")
+            self._add(self._files.inode(self.layout.root, follow=True), "/")
         except OSError:
             self._counts["cgroup_root_unreadable"] += 1
             return
@@ -89,12 +92,11 @@ class CgroupTable:
     def _children(self, path: str) -> list[str]:
         children = []
         try:
-            with os.scandir(self.layout.root + path) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        child = f"{'' if path == '/' else path}/{_printable(entry.name)}"
-                        self._add(entry.inode(), child)
-                        children.append(child)
+            for entry in self._files.entries(self.layout.root + path):
+                if entry.is_dir:
+                    child = f"{'' if path == '/' else path}/{entry.name}"
+                    self._add(entry.inode, child)
+                    children.append(child)
         except OSError:
             pass  # removed while we looked
         return children
@@ -148,7 +150,7 @@ class CgroupTable:
     def path_of_pid(self, pid: int) -> str | None:
         """Where /proc says a process is in this hierarchy."""
         try:
-            lines = read_proc(f"{self._proc}/{pid}/cgroup").split(b"\n")
+            lines = self._files.read(f"{self._proc}/{pid}/cgroup", _CGROUP_BYTES).split(b"\n")
         except OSError:
             return None
         for line in lines:
@@ -168,7 +170,7 @@ class CgroupTable:
         if not path.startswith("/") or "/../" in f"{path}/":
             return None
         try:
-            return os.lstat(self.layout.root + path).st_ino
+            return self._files.inode(self.layout.root + path)
         except (OSError, ValueError):
             return None
 
@@ -197,7 +199,3 @@ class CgroupTable:
         path = self._paths.pop(cgroup_id, None)
         if path is not None and self._ids.get(path) == cgroup_id:
             del self._ids[path]
-
-
-def _printable(name: str) -> str:
-    return text(os.fsencode(name))

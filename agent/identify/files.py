@@ -2,10 +2,6 @@
 
 import os
 import stat
-from collections import Counter
-from typing import Any
-
-import orjson
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -52,22 +48,6 @@ def read_proc(path: str, limit: int = 65_536) -> bytes:
     finally:
         os.close(fd)
     return data
-
-
-def read_json(path: str, limit: int, counts: Counter[str]) -> Any:
-    """A JSON document, or None when the file is absent; anything wrong with it is counted and gives None too."""
-    try:
-        found = orjson.loads(read_regular(path, limit))
-        if found is not None:
-            return found
-        counts["state_unreadable"] += 1
-    except TooLargeError:
-        counts["state_too_large"] += 1
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError):  # JSONDecodeError is a ValueError
-        counts["state_unreadable"] += 1
-    return None
 
 
 def text(raw: bytes) -> str:

@@ -28,15 +28,15 @@ class Identifier:
     def __init__(self, boot_id: str, paths: Paths = Paths(), limits: Limits = Limits()) -> None:  # noqa: B008
         self._paths = paths
         self._counts: Counter[str] = Counter()
-        layout = find_layout(paths.cgroup)
-        self._cgroups = CgroupTable(layout, paths.proc, limits, self._counts)
+        layout = find_layout(paths.cgroup, paths.files)
+        self._cgroups = CgroupTable(layout, paths.proc, limits, self._counts, paths.files)
         runtimes = Runtimes(paths, layout, limits, self._counts)
         self._runtimes = runtimes
         self._residents = Residents(paths, limits, self._cgroups, runtimes, self._counts)
-        self._tree = ProcessTree(boot_id, paths.proc, limits, self._counts)
-        self._host_mnt = host_namespace(paths.proc, "mnt")
+        self._tree = ProcessTree(boot_id, paths.proc, limits, self._counts, paths.files)
+        self._host_mnt = host_namespace(paths.proc, "mnt", paths.files)
         self._host = Resident("/", NOTHING, HOST)
-        self._host_pid_ns = host_namespace(paths.proc, "pid")
+        self._host_pid_ns = host_namespace(paths.proc, "pid", paths.files)
         self._handlers: dict[type, Callable[..., Identified | None]] = {
             Fork: self._fork,
             Exec: self._exec,
@@ -177,8 +177,8 @@ class Identifier:
         """
         self._cgroups.scan()
         self._runtimes.refresh()
-        proc = self._paths.proc
-        found = {f.pid: f for pid in pids(proc) if (f := read_process(proc, pid))}
+        proc, files = self._paths.proc, self._paths.files
+        found = {f.pid: f for pid in pids(proc, files) if (f := read_process(proc, pid, files=files))}
         seeded: set[int] = set()
         for one in sorted(found.values(), key=lambda f: (f.stat.start_ticks, f.pid)):
             self._seed(one, found, seeded, now_ns)

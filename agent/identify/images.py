@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from agent.identify.files import read_json
+from agent.identify.host import HostFiles, read_json
 from agent.identify.paths import Paths
 from agent.identify.records import Record, bounded_strings
 
@@ -34,14 +34,14 @@ def image_of(record: Record, paths: Paths, counts: Counter[str]) -> Image:
     if not _HEX64.match(record.id):
         return NO_IMAGE
     if record.runtime == "docker":
-        return _docker(f"{paths.docker_containers}/{record.id}/config.v2.json", counts)
+        return _docker(f"{paths.docker_containers}/{record.id}/config.v2.json", counts, paths.files)
     if record.runtime in ("podman", "cri-o", "crun"):
         return _podman(record, paths, counts)
     return NO_IMAGE
 
 
-def _docker(path: str, counts: Counter[str]) -> Image:
-    found = _dict(read_json(path, _CONFIG_LIMIT, counts))
+def _docker(path: str, counts: Counter[str], files: HostFiles) -> Image:
+    found = _dict(read_json(path, _CONFIG_LIMIT, counts, files))
     config = _dict(found.get("Config"))
     manifest = _dict(found.get("ImageManifest"))
     return Image(
@@ -59,12 +59,12 @@ def _podman(record: Record, paths: Paths, counts: Counter[str]) -> Image:
         store, driver = paths.podman_storage, "overlay"
     else:
         store, driver = paths.prefix + match["store"], match["driver"]
-    entry = _entry(f"{store}/{driver}-containers/containers.json", record.id, counts)
+    entry = _entry(f"{store}/{driver}-containers/containers.json", record.id, counts, paths.files)
     try:
         known = _dict(orjson.loads(_string(entry.get("metadata")) or "{}"))
     except ValueError:
         known = {}
-    image = _entry(f"{store}/{driver}-images/images.json", _string(entry.get("image")), counts)
+    image = _entry(f"{store}/{driver}-images/images.json", _string(entry.get("image")), counts, paths.files)
     return Image(
         name=_string(known.get("name")),
         reference=_string(known.get("image-name")),
@@ -72,9 +72,9 @@ def _podman(record: Record, paths: Paths, counts: Counter[str]) -> Image:
     )
 
 
-def _entry(path: str, wanted: str, counts: Counter[str]) -> dict[str, Any]:
+def _entry(path: str, wanted: str, counts: Counter[str], files: HostFiles) -> dict[str, Any]:
     """The object with this id in a JSON list of objects."""
-    found = read_json(path, _STORAGE_LIMIT, counts) if wanted else None
+    found = read_json(path, _STORAGE_LIMIT, counts, files) if wanted else None
     entries = found if isinstance(found, list) else []
     return next((e for e in entries if isinstance(e, dict) and e.get("id") == wanted), {})
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from agent.identify.host import HERE, HostFiles
+
 _S = 1_000_000_000
 
 
@@ -41,6 +43,7 @@ class Paths:
     docker_containers: str = "/var/lib/docker/containers"
     podman_storage: str = "/var/lib/containers/storage"
     prefix: str = ""
+    files: HostFiles = HERE
 
     @classmethod
     def below(cls, prefix: str) -> "Paths":

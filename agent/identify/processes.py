@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agent.events import Exec, Task
 from agent.identify.budget import Budget
+from agent.identify.host import HERE, HostFiles
 from agent.identify.keys import NS_PER_TICK, PID_BITS, key_of, key_of_ticks
 from agent.identify.paths import Limits
 from agent.identify.procfs import Found, read_process, read_stat
@@ -48,7 +49,8 @@ class Node:
 class ProcessTree:
     """Processes by (pid, start). Not thread-safe."""
 
-    def __init__(self, boot_id: str, proc: str, limits: Limits, counts: Counter[str]) -> None:
+    def __init__(self, boot_id: str, proc: str, limits: Limits, counts: Counter[str], files: HostFiles = HERE) -> None:
+        self._files = files
         self._boot = hashlib.blake2b(boot_id.encode(), digest_size=8)
         self._proc = proc
         self._limits = limits
@@ -220,7 +222,7 @@ class ProcessTree:
         known = self._by_pid.get(ppid)
         if known is not None and not known.exited_ns:
             return known
-        stat = read_stat(self._proc, ppid) if ppid and depth else None
+        stat = read_stat(self._proc, ppid, self._files) if ppid and depth else None
         if stat is None:
             return None
         key = key_of_ticks(ppid, stat.start_ticks)
@@ -230,7 +232,7 @@ class ProcessTree:
         if not self._reads.take(now_ns):
             self._counts["process_reads_refused"] += 1
             return None
-        return read_process(self._proc, pid, start_ticks)
+        return read_process(self._proc, pid, start_ticks, self._files)
 
     def seed(self, found: Found, now_ns: int) -> Node:
         """A process that was there before us; parents must be seeded first."""
@@ -305,7 +307,7 @@ class ProcessTree:
     def _check(self, node: Node, now_ns: int) -> None:
         if node.exited_ns or self._nodes.get(node.key) is not node:
             return
-        stat = read_stat(self._proc, node.pid)
+        stat = read_stat(self._proc, node.pid, self._files)
         if stat is None or stat.start_ticks != node.key >> PID_BITS:
             self.exited(node, now_ns)
 

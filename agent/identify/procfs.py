@@ -6,12 +6,12 @@ and it takes about four times as long (217 against 56 µs a process, measured on
 Formats: proc(5), fs/proc/array.c.
 """
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from agent.identify.addresses import namespace
-from agent.identify.files import read_proc, text
+from agent.identify.files import text
+from agent.identify.host import HERE, HostFiles
 
 _PF_KTHREAD = 0x00200000
 _ARGV_LIMIT = 32_768
@@ -40,16 +40,15 @@ class Found(NamedTuple):
     pid_ns: int
 
 
-def pids(proc: str) -> Iterator[int]:
+def pids(proc: str, files: HostFiles = HERE) -> Iterator[int]:
     """Every process id there is now."""
-    with os.scandir(proc) as entries:
-        yield from [int(entry.name) for entry in entries if entry.name.isdigit()]
+    return (int(e.name) for e in files.entries(proc) if e.name.isascii() and e.name.isdigit())
 
 
-def read_stat(proc: str, pid: int) -> Stat | None:
+def read_stat(proc: str, pid: int, files: HostFiles = HERE) -> Stat | None:
     """/proc/PID/stat, None when the process is gone."""
     try:
-        line = read_proc(f"{proc}/{pid}/stat", 4096)
+        line = files.read(f"{proc}/{pid}/stat", 4096)
     except OSError:
         return None
     # The second field is the command in parentheses and may hold anything, parentheses and newlines too.
@@ -66,32 +65,32 @@ def _device(number: int) -> int:
     return major << 20 | minor if number else 0
 
 
-def read_process(proc: str, pid: int, start_ticks: int | None = None) -> Found | None:
+def read_process(proc: str, pid: int, start_ticks: int | None = None, files: HostFiles = HERE) -> Found | None:
     """A process with its program; None when it is gone or is not the one that started at `start_ticks`."""
-    stat = read_stat(proc, pid)
+    stat = read_stat(proc, pid, files)
     if stat is None or (start_ticks is not None and stat.start_ticks != start_ticks):
         return None
     if stat.kernel_thread:
         return Found(pid, stat, "", (), "", 0, pid, 0, 0)
-    uid, ns_pid = _status(proc, pid)
+    uid, ns_pid = _status(f"{proc}/{pid}/status", files)
     return Found(
         pid=pid,
         stat=stat,
-        path=_link(f"{proc}/{pid}/exe"),
-        argv=_argv(proc, pid),
-        cwd=_link(f"{proc}/{pid}/cwd"),
+        path=_link(f"{proc}/{pid}/exe", files),
+        argv=_argv(f"{proc}/{pid}/cmdline", files),
+        cwd=_link(f"{proc}/{pid}/cwd", files),
         uid=uid,
         ns_pid=ns_pid or pid,
-        mnt_ns=namespace(proc, pid, "mnt"),
-        pid_ns=namespace(proc, pid, "pid"),
+        mnt_ns=namespace(proc, pid, "mnt", files),
+        pid_ns=namespace(proc, pid, "pid", files),
     )
 
 
-def _status(proc: str, pid: int) -> tuple[int, int]:
+def _status(path: str, files: HostFiles) -> tuple[int, int]:
     """(real uid, pid in the innermost pid namespace)."""
     uid, ns_pid = 0, 0
     try:
-        for line in read_proc(f"{proc}/{pid}/status", 8192).split(b"\n"):
+        for line in files.read(path, 8192).split(b"\n"):
             if line.startswith(b"Uid:"):
                 uid = int(line.split()[1])
             elif line.startswith(b"NSpid:"):
@@ -102,16 +101,16 @@ def _status(proc: str, pid: int) -> tuple[int, int]:
     return uid, ns_pid
 
 
-def _argv(proc: str, pid: int) -> tuple[str, ...]:
+def _argv(path: str, files: HostFiles) -> tuple[str, ...]:
     try:
-        raw = read_proc(f"{proc}/{pid}/cmdline", _ARGV_LIMIT)
+        raw = files.read(path, _ARGV_LIMIT)
     except OSError:
         return ()
     return tuple(text(part) for part in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
 
 
-def _link(path: str) -> str:
+def _link(path: str, files: HostFiles) -> str:
     try:
-        return text(os.fsencode(os.readlink(path))).removesuffix(" (deleted)")  # noqa: PTH115  (Path would fold "//" and "/./")
+        return files.link(path).removesuffix(" (deleted)")
     except OSError:
         return ""

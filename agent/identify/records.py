@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.identify.files import read_json
+from agent.identify.host import HERE, HostFiles, read_json
 
 STATE_LIMIT = 2 << 20
 BUNDLE_LIMIT = 2 << 20
@@ -43,7 +43,10 @@ def valid_id(name: str) -> bool:
 class StateReader:
     """Reads records below state roots. `controllers` and `prefix` as in Layout and Paths."""
 
-    def __init__(self, controllers: tuple[str, ...], prefix: str, counts: Counter[str]) -> None:
+    def __init__(
+        self, controllers: tuple[str, ...], prefix: str, counts: Counter[str], files: HostFiles = HERE
+    ) -> None:
+        self._files = files
         self._controllers = controllers
         self._prefix = prefix
         self._counts = counts
@@ -53,18 +56,18 @@ class StateReader:
         if not valid_id(container_id):
             self._counts["state_bad_id"] += 1
             return None
-        state = read_json(f"{root}/{container_id}/state.json", STATE_LIMIT, self._counts)
+        state = read_json(f"{root}/{container_id}/state.json", STATE_LIMIT, self._counts, self._files)
         if state is not None:
             record = _from_runc(_dict(state), container_id, runtime, self._controllers)
         else:
-            state = read_json(f"{root}/{container_id}/status", STATE_LIMIT, self._counts)
+            state = read_json(f"{root}/{container_id}/status", STATE_LIMIT, self._counts, self._files)
             if state is None:
                 return None
             record = _from_crun(_dict(state), container_id, runtime)
         if record is None:
             self._counts["state_malformed"] += 1
             return None
-        return record if record.annotations else _with_bundle(record, self._prefix, self._counts)
+        return record if record.annotations else _with_bundle(record, self._prefix, self._counts, self._files)
 
 
 def _from_runc(state: dict[str, Any], name: str, runtime: str, controllers: tuple[str, ...]) -> Record | None:
@@ -101,11 +104,11 @@ def _from_crun(state: dict[str, Any], name: str, runtime: str) -> Record | None:
     )
 
 
-def _with_bundle(record: Record, prefix: str, counts: Counter[str]) -> Record:
+def _with_bundle(record: Record, prefix: str, counts: Counter[str], files: HostFiles) -> Record:
     """crun keeps no annotations in its state; the bundle it names has them."""
     if not record.bundle.startswith("/") or "/../" in f"{record.bundle}/":
         return record
-    config = read_json(f"{prefix}{record.bundle}/config.json", BUNDLE_LIMIT, counts)
+    config = read_json(f"{prefix}{record.bundle}/config.json", BUNDLE_LIMIT, counts, files)
     if not isinstance(config, dict):
         return record
     found = config.get("annotations")

@@ -64,7 +64,7 @@ class Residents:
         self._by_path: dict[str, Resident] = {}  # living containers
         self._by_mount_ns: dict[int, Resident] = {}
         self._eager = Budget(limits.proc_reads, limits.proc_reads)
-        self._host_net = host_namespace(paths.proc, "net")
+        self._host_net = host_namespace(paths.proc, "net", paths.files)
 
     def of(self, cgroup_id: int, pid: int, now_ns: int) -> Resident:
         """Who lives in this cgroup, looking again where something was missing and it is time to."""
@@ -87,7 +87,7 @@ class Residents:
     def init_namespace(self, resident: Resident, kind: str) -> int:
         """The inode number of a namespace of the container's living first process, else 0."""
         pid = self._process_of(resident, 0)
-        return namespace(self._paths.proc, pid, kind) if pid else 0
+        return namespace(self._paths.proc, pid, kind, self._paths.files) if pid else 0
 
     def read_again(self, resident: Resident) -> None:
         """The container's first process is gone but another comes: it may have been started anew."""
@@ -175,7 +175,7 @@ class Residents:
         resident.container = container
         if container.addresses or not self._wants_addresses(resident, container, pid):
             return
-        found = addresses_of(self._paths.proc, self._process_of(resident, pid))
+        found = addresses_of(self._paths.proc, self._process_of(resident, pid), self._paths.files)
         if found:
             resident.container = replace(container, addresses=found)
 
@@ -183,13 +183,13 @@ class Residents:
         """Whether it has a network of its own whose addresses are not known yet."""
         if resident.container is not None and resident.container.addresses:
             return False
-        net = namespace(self._paths.proc, self._process_of(resident, pid), "net")
+        net = namespace(self._paths.proc, self._process_of(resident, pid), "net", self._paths.files)
         return net not in (0, self._host_net)
 
     def _process_of(self, resident: Resident, pid: int) -> int:
         """A living process of the container: its first, unless that pid has a new owner by now."""
         init = resident.init_key & PID_MASK
-        stat = read_stat(self._paths.proc, init) if init else None
+        stat = read_stat(self._paths.proc, init, self._paths.files) if init else None
         return init if stat and stat.start_ticks == resident.init_key >> PID_BITS else pid
 
     def _again(self, resident: Resident, now_ns: int) -> None:

@@ -1,11 +1,10 @@
 """What the container runtimes know, from the state they keep on disk: by container id, or by cgroup path."""
 
-import os
 from collections import Counter
 
 from agent.identify.budget import Budget
 from agent.identify.cgroups import Layout, Mode
-from agent.identify.files import text
+from agent.identify.host import HostFiles, exists
 from agent.identify.paths import Limits, Paths, StateRoot
 from agent.identify.records import Record, StateReader, valid_id
 
@@ -23,7 +22,7 @@ class Runtimes:
     def __init__(self, paths: Paths, layout: Layout, limits: Limits, counts: Counter[str]) -> None:
         self._paths = paths
         controllers = ("",) if layout.mode in (Mode.V2, Mode.HYBRID) else layout.controllers
-        self._states = StateReader(controllers, paths.prefix, counts)
+        self._states = StateReader(controllers, paths.prefix, counts, paths.files)
         self._limits = limits
         self._counts = counts
         self._by_path: dict[str, tuple[str, Record]] = {}  # cgroup → (state directory, record)
@@ -34,7 +33,8 @@ class Runtimes:
     def by_id(self, container_id: str) -> Record | None:
         """The record of a container whose id the cgroup path gave."""
         for root, runtime in self._roots():
-            if os.path.lexists(f"{root}/{container_id}") and (record := self._states.read(root, container_id, runtime)):
+            there = exists(self._paths.files, f"{root}/{container_id}")
+            if there and (record := self._states.read(root, container_id, runtime)):
                 return record
         return None
 
@@ -101,35 +101,33 @@ class Runtimes:
         """Names in a state root that can be containers; what cannot is counted once per look."""
         names: list[str] = []
         try:
-            with os.scandir(root) as entries:
-                for entry in entries:
-                    if len(names) >= self._limits.records:
-                        self._counts["state_root_crowded"] += 1
-                        break
-                    if entry.is_dir(follow_symlinks=False) and valid_id(entry.name):
-                        names.append(entry.name)
+            for entry in self._paths.files.entries(root):
+                if len(names) >= self._limits.records:
+                    self._counts["state_root_crowded"] += 1
+                    break
+                if entry.is_dir and valid_id(entry.name):
+                    names.append(entry.name)
         except OSError:
             pass  # this runtime is not in use here
         return names
 
     def _roots(self) -> list[tuple[str, str]]:
-        return [pair for root in self._paths.state_roots for pair in _expand(root)]
+        return [pair for root in self._paths.state_roots for pair in _expand(root, self._paths.files)]
 
 
-def _expand(root: StateRoot) -> list[tuple[str, str]]:
+def _expand(root: StateRoot, files: HostFiles) -> list[tuple[str, str]]:
     """(directory, runtime) of a root; `*` stands for every directory in its place."""
     head, star, tail = root.path.partition("/*")
     if not star:
         return [(root.path, root.runtime)]
     found = []
     try:
-        with os.scandir(head) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    runtime = root.runtime
-                    if runtime == "containerd" and entry.name == "k8s.io":
-                        runtime = "cri-containerd"  # the namespace the CRI plugin works in
-                    found.append((f"{head}/{text(os.fsencode(entry.name))}{tail}", runtime))
+        for entry in files.entries(head):
+            if entry.is_dir:
+                runtime = root.runtime
+                if runtime == "containerd" and entry.name == "k8s.io":
+                    runtime = "cri-containerd"  # the namespace the CRI plugin works in
+                found.append((f"{head}/{entry.name}{tail}", runtime))
     except OSError:
         pass
     return found
