@@ -9,7 +9,6 @@ import orjson
 
 from agent.identify.files import TooLargeError, read_proc, read_regular, text
 
-
 MOST_ENTRIES = 1 << 20  # of one directory
 
 
