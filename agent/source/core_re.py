@@ -3,12 +3,14 @@
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from agent.errors import SourceError
 from agent.events import RawBatch
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
+from agent.source.loading import load
 from agent.source.maps import Counters, Novelty, configure
 from agent.source.port import BehaviourKey, ProbeState
 from agent.source.programs import PROGRAMS, Program, find_tracefs, missing_for
@@ -16,12 +18,13 @@ from agent.source.ring import Ring
 
 # bpf/include/compat.h: kernels with this function (6.2) follow pointers by plain loads, older ones by helper calls.
 _PLAIN_LOADS = "bpf_rdonly_cast"
-_OBJECT, _OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
+_OBJECT, OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
 
 
 class CoReSource:
     """A `Source`. Sizes are fixed at start: ring_bytes a power of two of at least a page, filter_entries the
     behaviours the novelty filter can hold. agent_pid is not watched. cgroup_v1 None asks the machine.
+    unfiltered lets known behaviours through too: a record for each, counted as unfiltered.
     """
 
     def __init__(
@@ -31,13 +34,14 @@ class CoReSource:
         filter_entries: int = 65536,
         agent_pid: int | None = None,
         cgroup_v1: bool | None = None,
+        unfiltered: bool = False,
         pause_us: int = 2000,
         directory: Path = LIBRARY,
     ) -> None:
         self._sizes = {"ring": ring_bytes, "novelty": filter_entries}
         self._agent_pid = os.getpid() if agent_pid is None else agent_pid
         self._cgroup_v1 = pure_cgroup_v1() if cgroup_v1 is None else cgroup_v1
-        self._pause_us, self._directory = pause_us, directory
+        self._pause_us, self._directory, self._unfiltered = pause_us, directory, unfiltered
         self._reading = threading.Lock()
         self._states: dict[str, ProbeState] = {}
         self._links: list[Any] = []
@@ -49,12 +53,9 @@ class CoReSource:
     def start(self) -> None:
         """Load and attach. Raises: SourceError, with everything undone."""
         self._lib = LibBpf(self._directory)
-        types = KernelTypes(self._lib)
         try:
-            self._open(_OBJECT if types.function(_PLAIN_LOADS) > 0 else _OBJECT_HELPERS)
-            self._disable_unsupported(types)
-            self._load()
-            configure(self._lib, self._map("config"), self._agent_pid, self._cgroup_v1)
+            self._prepare()
+            configure(self._lib, self._map("config"), self._agent_pid, self._cgroup_v1, self._unfiltered)
             self._counters = Counters(self._lib, self._map("counters"))
             self._novelty = Novelty(self._lib, self._map("novelty"))
             self._ring = Ring(self._lib, self._map("ring"), self._pause_us)
@@ -62,8 +63,16 @@ class CoReSource:
         except SourceError:
             self.stop()
             raise
-        finally:
-            types.close()
+
+    def _prepare(self) -> None:
+        """Everything before the maps can be used."""
+        with closing(KernelTypes(self._lib)) as types:
+            path = self._directory / (_OBJECT if types.function(_PLAIN_LOADS) > 0 else OBJECT_HELPERS)
+            programs = self._supported(types)
+        loaded = load(self._lib, path, self._sizes, programs)
+        self._object = loaded.pointer
+        for name, reason in loaded.refused.items():
+            self._states[name] = ProbeState(name, False, f"the kernel refuses it ({reason}): {programs[name].unseen}")
 
     def read(self, timeout_s: float) -> RawBatch | None:
         """The next records; returns as soon as there are some. Raises: SourceError."""
@@ -72,7 +81,7 @@ class CoReSource:
 
     def probes(self) -> Sequence[ProbeState]:
         """In the order of PROGRAMS; programs that stand in for another kernel's are left out."""
-        return list(self._states.values())
+        return [self._states[program.name] for program in PROGRAMS if program.name in self._states]
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """As the port says, and "lost_recursion": runs the kernel skipped because another program was running."""
@@ -82,7 +91,7 @@ class CoReSource:
         for causes in counters.values():
             causes["lost_recursion"] = 0
         for program in self._loaded:
-            fd = self._lib.bpf.bpf_program__fd(self._program(program))
+            fd = self._program_fd(program)
             counters[program.event.name.lower()]["lost_recursion"] += self._lib.recursion_misses(fd)
         return counters
 
@@ -98,9 +107,7 @@ class CoReSource:
         """Detach and unload; waits for a read under way. Counters keep their last values, behaviours are gone."""
         if self._loaded:
             self._last_counters = self.counters()
-        for link in self._links:
-            self._lib.bpf.bpf_link__destroy(link)
-        self._links.clear()
+        self._detach()
         with self._reading:
             ring, self._ring = self._ring, None
             if ring:
@@ -109,40 +116,22 @@ class CoReSource:
             self._lib.bpf.bpf_object__close(self._object)
             self._object = None
 
-    def _open(self, name: str) -> None:
-        path = self._directory / name
-        self._object = self._lib.bpf.bpf_object__open_file(str(path).encode(), self._lib.ffi.NULL)
-        if self._object == self._lib.ffi.NULL:
-            self._object = None
-            raise SourceError(f"cannot open {path}: run `make build`\n{self._lib.log()}")
-        for map_name, entries in self._sizes.items():
-            bpf_map = self._lib.bpf.bpf_object__find_map_by_name(self._object, map_name.encode())
-            self._lib.call(self._lib.bpf.bpf_map__set_max_entries(bpf_map, entries), f"size of {map_name}")
-
-    def _disable_unsupported(self, types: KernelTypes) -> None:
-        tracefs = find_tracefs(self._lib)
+    def _supported(self, types: KernelTypes) -> dict[str, Program]:
+        """The programs whose needs the kernel fulfils, by name; says of the others what is missing."""
+        tracefs, supported = find_tracefs(self._lib), {}
         for program in PROGRAMS:
             missing = missing_for(program, types, tracefs)
             if missing is None:
-                continue
-            self._lib.bpf.bpf_program__set_autoload(self._program(program), False)
-            if missing:
+                supported[program.name] = program
+            elif missing:
                 self._states[program.name] = ProbeState(program.name, False, f"{missing}: {program.unseen}")
-
-    def _load(self) -> None:
-        result = self._lib.bpf.bpf_object__load(self._object)
-        if result < 0:
-            raise SourceError(
-                f"the kernel refuses the sensor's programs: {os.strerror(-result)}; "
-                f"`vedette probe` says what is missing\n{self._lib.log()}"
-            )
+        return supported
 
     def _attach(self) -> None:
         for program in PROGRAMS:
-            pointer = self._program(program)
-            if self._lib.bpf.bpf_program__fd(pointer) < 0:
+            if self._program_fd(program) < 0:
                 continue
-            link = self._lib.bpf.bpf_program__attach(pointer)
+            link = self._lib.bpf.bpf_program__attach(self._program(program))
             reason = os.strerror(self._lib.ffi.errno)
             if link == self._lib.ffi.NULL:
                 self._states[program.name] = ProbeState(program.name, False, f"{reason}: {program.unseen}")
@@ -152,6 +141,14 @@ class CoReSource:
                 self._states[program.name] = ProbeState(program.name, True)
         if not self._links:
             raise SourceError("no program could be attached; `vedette probe` says what is missing")
+
+    def _detach(self) -> None:
+        for link in self._links:
+            self._lib.bpf.bpf_link__destroy(link)
+        self._links.clear()
+
+    def _program_fd(self, program: Program) -> int:
+        return int(self._lib.bpf.bpf_program__fd(self._program(program)))
 
     def _program(self, program: Program) -> Any:
         return self._lib.bpf.bpf_object__find_program_by_name(self._object, program.name.encode())

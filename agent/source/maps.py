@@ -10,7 +10,7 @@ from agent.source.libbpf import LibBpf
 from agent.source.port import BehaviourKey
 
 _KEY = Struct(layout.EV_NOVELTY_KEY_FORMAT)
-_CONFIG = Struct("=II")  # struct config in bpf/include/maps.h
+_CONFIG = Struct("=III")  # struct config in bpf/include/maps.h
 _BATCH = 4096
 _ENOENT = 2
 # enum ev_counter, by the names the contract gives them
@@ -81,8 +81,8 @@ class Novelty:
         return removed
 
 
-def configure(lib: LibBpf, fd: int, agent_tgid: int, cgroup_v1: bool) -> None:
+def configure(lib: LibBpf, fd: int, agent_tgid: int, cgroup_v1: bool, unfiltered: bool = False) -> None:
     """Write struct config. Raises: SourceError."""
     zero = lib.ffi.new("uint32_t *", 0)
-    value = _CONFIG.pack(agent_tgid, cgroup_v1)
+    value = _CONFIG.pack(agent_tgid, cgroup_v1, unfiltered)
     lib.call(lib.bpf.bpf_map_update_elem(fd, zero, value, 0), "cannot write the sensor's configuration")

@@ -55,8 +55,14 @@ static __always_inline long ring__emit(struct record *r)
  */
 static __always_inline int novelty__first(const struct ev_novelty_key *key, __u32 *flags)
 {
-	__u64 one = 1, *count = bpf_map_lookup_elem(&novelty, key);
+	struct config *cfg = config__get();
+	__u64 one = 1, *count;
 
+	if (cfg && cfg->unfiltered) {
+		*flags |= EV_F_UNFILTERED;
+		return 1;
+	}
+	count = bpf_map_lookup_elem(&novelty, key);
 	if (!count) {
 		long error = bpf_map_update_elem(&novelty, key, &one, BPF_NOEXIST);
 

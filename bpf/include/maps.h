@@ -20,7 +20,7 @@ _Static_assert((RECORD_MASK & (RECORD_MASK + 1)) == 0, "a mask is a power of two
 /* One scratch buffer per family and CPU: a program of one family may interrupt one of another
  * (softirq), never one of its own.
  */
-enum scratch_slot { SCRATCH_PROCESS, SCRATCH_FILE, SCRATCH_NET, SCRATCH_PERM, SCRATCH_CGROUP, SCRATCH_SLOTS };
+enum scratch_slot { SCRATCH_PROCESS, SCRATCH_FILE, SCRATCH_NET, SCRATCH_PERM, SCRATCH_CGROUP, SCRATCH_CALL, SCRATCH_SIGNAL, SCRATCH_PATH, SCRATCH_SLOTS };
 
 /* verifier: the cursor and the flags live in the map, not on the stack. The verifier does not follow
  * values through map memory, so each turn of a loop that appends looks the same to it and is
@@ -35,6 +35,7 @@ struct record {
 struct config {
 	__u32 agent_tgid;  /* the agent itself is not watched; its children are */
 	__u32 cgroup_v1;   /* 1: take container identity from the pids controller */
+	__u32 unfiltered;  /* 1: the novelty filter lets everything through (vedette record --unfiltered) */
 };
 
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RING_BYTES); } ring SEC(".maps");
