@@ -123,10 +123,13 @@ def _btf() -> Capability:
 def _objects(directory: Path, lib: LibBpf | str) -> Capability:
     if isinstance(lib, str):
         return Capability("sensor files", "no", lib, "the sensor cannot load")
-    absent = [name for name in ("vedette.bpf.o", "vedette-helpers.bpf.o") if not (directory / name).exists()]
+    absent = [name for name in ("vedette.bpf.o", "vedette-helpers.bpf.o") if not _exists(str(directory / name))]
     if absent:
         return Capability(
-            "sensor files", "no", f"{', '.join(absent)} not built", "the sensor cannot load: `make build`"
+            "sensor files",
+            "no",
+            f"{', '.join(absent)} not built, or not readable by this user",
+            "the sensor cannot load: `make build`",
         )
     return Capability("sensor files", "yes", str(directory))
 
