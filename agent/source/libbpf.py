@@ -18,6 +18,8 @@ struct bpf_object *bpf_object__open_file(const char *path, const void *opts);
 int bpf_object__load(struct bpf_object *obj);
 void bpf_object__close(struct bpf_object *obj);
 struct bpf_program *bpf_object__find_program_by_name(const struct bpf_object *obj, const char *name);
+struct bpf_program *bpf_object__next_program(const struct bpf_object *obj, struct bpf_program *prog);
+const char *bpf_program__name(const struct bpf_program *prog);
 int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
 int bpf_program__fd(const struct bpf_program *prog);
 struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
@@ -25,6 +27,7 @@ int bpf_link__destroy(struct bpf_link *link);
 struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *obj, const char *name);
 int bpf_map__fd(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
+int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);
@@ -35,8 +38,25 @@ int libbpf_num_possible_cpus(void);
 int libbpf_probe_bpf_prog_type(int prog_type, const void *opts);
 struct bpf_prog_load_opts {
     size_t sz; int attempts; int expected_attach_type; uint32_t prog_btf_fd, prog_flags, prog_ifindex, kern_version;
-    uint32_t attach_btf_id, attach_prog_fd;
+    uint32_t attach_btf_id, attach_prog_fd, attach_btf_obj_fd;
+    const int *fd_array;
+    const void *func_info; uint32_t func_info_cnt, func_info_rec_size;
+    const void *line_info; uint32_t line_info_cnt, line_info_rec_size;
+    uint32_t log_level, log_size; char *log_buf;
 };
+struct bpf_map_create_opts {
+    size_t sz; uint32_t btf_fd, btf_key_type_id, btf_value_type_id, btf_vmlinux_value_type_id, inner_map_fd, map_flags;
+    uint64_t map_extra; uint32_t numa_node, map_ifindex;
+};
+int bpf_map_create(int map_type, const char *name, uint32_t key_size, uint32_t value_size, uint32_t max_entries,
+                   const struct bpf_map_create_opts *opts);
+struct bpf_map *bpf_object__next_map(const struct bpf_object *obj, const struct bpf_map *map);
+const char *bpf_map__name(const struct bpf_map *map);
+int bpf_map__type(const struct bpf_map *map);
+uint32_t bpf_map__key_size(const struct bpf_map *map);
+uint32_t bpf_map__value_size(const struct bpf_map *map);
+uint32_t bpf_map__max_entries(const struct bpf_map *map);
+uint32_t bpf_map__map_flags(const struct bpf_map *map);
 int bpf_prog_load(int prog_type, const char *name, const char *license, const void *insns, size_t count,
                   const struct bpf_prog_load_opts *opts);
 int bpf_raw_tracepoint_open(const char *name, int prog_fd);
@@ -57,6 +77,7 @@ const char *vedette_log(void);
 """
 _LIBC = """
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+long syscall(long number, ...);
 """
 _KIND_TYPEDEF, _KIND_FUNC = 8, 12
 _PROG_INFO_BYTES = 216  # struct bpf_prog_info up to recursion_misses (Linux 5.12), whose offset is ABI
@@ -75,7 +96,7 @@ class LibBpf:
         self.bpf = self._open("libbpf.so.1", "install the system package libbpf1")
         self.ring = self._open(str(directory / "libvedette_ring.so"), "run `make build`")
         self.libc: Any = self.ffi.dlopen(None)
-        self.ring.vedette_log_start()
+        self.start_log()
 
     def _open(self, name: str, remedy: str) -> Any:
         try:
@@ -83,8 +104,12 @@ class LibBpf:
         except OSError as error:
             raise SourceError(f"cannot open {name}: {error}; {remedy}") from None
 
+    def start_log(self) -> None:
+        """Forget what libbpf has said so far."""
+        self.ring.vedette_log_start()
+
     def log(self) -> str:
-        """What libbpf has said so far, at most 64 KiB."""
+        """What libbpf has said since `start_log`, at most 64 KiB; of a long message only the end."""
         text: Any = self.ffi.string(self.ring.vedette_log())
         return str(text.decode("utf-8", "replace"))
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* The ring drain: copies records, back to back, into one buffer of the caller's. Python calls it
  * through cffi, which lets go of the interpreter lock meanwhile. */
+#define _GNU_SOURCE
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #define RECORD_MAX 8192 /* no record is longer: RECORD_MASK in bpf/include/maps.h */
 #define LOG_MAX 65536
+#define MESSAGE_MAX (LOG_MAX / 8)
 
 struct vedette_ring {
 	struct ring_buffer *buffer;
@@ -77,14 +79,20 @@ void vedette_ring_free(struct vedette_ring *ring)
 static char log_text[LOG_MAX]; /* one for the process, as libbpf has one print function */
 static size_t log_used;
 
-/* libbpf's messages, kept for the error a failed load is reported with. */
+/* libbpf's messages, kept for the error a failed load is reported with. A verifier's log can be
+ * longer than everything else together, and its end is what says why. */
 static int keep_message(enum libbpf_print_level level, const char *format, va_list args)
 {
-	size_t room = LOG_MAX - log_used;
-	int n = level == LIBBPF_DEBUG ? 0 : vsnprintf(log_text + log_used, room, format, args);
+	size_t room = LOG_MAX - 1 - log_used;
+	char *whole, *from;
+	int n;
 
-	if (n > 0)
-		log_used += (size_t)n < room ? (size_t)n : room - 1;
+	if (level == LIBBPF_DEBUG || (n = vasprintf(&whole, format, args)) < 0)
+		return 0;
+	from = n > MESSAGE_MAX ? whole + n - MESSAGE_MAX : whole;
+	log_used += stpncpy(log_text + log_used, from, room) - (log_text + log_used);
+	log_text[log_used] = 0;
+	free(whole);
 	return n;
 }
 
