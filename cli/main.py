@@ -14,6 +14,8 @@ _COMMANDS = {
     "incidents": ("cli.incidents", "List incidents, or explain one."),
     "pki": ("cli.pki", "Make and inspect the certificates agents and collectors use."),
     "probe": ("cli.probe", "Say what this machine allows the sensor to see."),
+    "record": ("cli.record", "Keep what the sensor sees in a file, to replay it."),
+    "replay": ("cli.replay", "Run detections over recorded events and audit logs."),
     "rules": ("cli.rules", "List, check and compile detection rules."),
     "tail": ("cli.tail", "Follow the collector's event stream."),
 }

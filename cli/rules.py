@@ -73,7 +73,7 @@ def check(paths: tuple[Path, ...], form: str) -> None:
     Says which rules cannot be evaluated and why, which have samples that do not behave, and which load but can
     never match because no event carries what they read.
     """
-    checked = _check(tuple(_files(paths)))
+    checked = _check(tuple(files_below(paths)))
     if form == "json":
         document = {"usable": checked.usable, "problems": checked.problems, "warnings": checked.warnings}
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
@@ -85,7 +85,8 @@ def check(paths: tuple[Path, ...], form: str) -> None:
     raise SystemExit(1 if checked.problems else 0)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def files_below(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files given, and every rule file below the folders given."""
     for path in paths:
         if path.is_dir():
             yield from sorted(p for p in path.rglob("*") if p.suffix in _EXTENSIONS and p.is_file())
