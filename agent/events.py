@@ -49,7 +49,10 @@ class FileFlag(IntEnum):
 
 
 class FileId(NamedTuple):
-    """A file's identity in the kernel; stays the same over renames and hard links."""
+    """A file's identity in the kernel; stays the same over renames and hard links.
+
+    Of a program (`exe`) the generation has the file's change time mixed in: changed, it is another program.
+    """
 
     ino: int
     dev: int
@@ -125,6 +128,7 @@ class Open(NamedTuple):
     mode: int
     fs_magic: int
     path: str
+    name: int = 0  # which of the file's names, for the novelty filter: a hash of the path
 
 
 class Connection(NamedTuple):

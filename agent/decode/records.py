@@ -116,7 +116,7 @@ class Records:
 
     def open(self, data: bytes, at: int, size: int, boot_to_unix: int) -> Open:
         v = _OPEN.unpack_from(data, at)
-        *ids, file_flags, open_flags, mode, magic, path_len, pad = v[_HEAD:]
+        *ids, file_flags, open_flags, mode, magic, path_len, pad, name = v[_HEAD:]
         _check(size, layout.EV_OPEN_SIZE + path_len, pad)
         path_at = at + layout.EV_OPEN_SIZE
         return Open(
@@ -128,6 +128,7 @@ class Records:
             mode,
             magic,
             self._path(data[path_at : path_at + path_len], v[1]),
+            name,
         )
 
     def connection(self, data: bytes, at: int, size: int, boot_to_unix: int) -> Connection:

@@ -13,7 +13,8 @@ from agent.source.port import BehaviourKey
 from detection.baseline.profile import Member
 
 _OBJECT_SIZE = 24
-_FILE = Struct("<QIIB7x")  # struct ev_file_id, then whether the open writes
+_FILE = Struct("<QIIII")  # struct opened: ev_file_id, access, name
+_WRITES, _UNLINKED = 1, 2  # enum access
 _PEER = Struct("<16sHHHxx")  # address, port, family, protocol
 _AF_INET, _AF_INET6 = 2, 10
 
@@ -21,18 +22,23 @@ _AF_INET, _AF_INET6 = 2, 10
 def novelty_key(event: Event) -> BehaviourKey | None:
     """The key under which the kernel's filter holds this event's behaviour (bpf: ev_novelty_key); None without one.
 
-    The object of an open is the file's identity and the access, that of a connection the peer, the
-    port of the side that serves, the family and the protocol.
+    The object of an open is the file's identity, the access and the name it was opened by, that of a connection
+    the peer, the port of the side that serves, the family and the protocol.
     """
     if isinstance(event, Open):
-        writes = bool(event.file_flags & (FileFlag.WRITE | FileFlag.CREATED))
-        return BehaviourKey(event.head.task.cgroup_id, EventType.OPEN, event.exe, _FILE.pack(*event.file, writes))
+        opened = _FILE.pack(*event.file, _access(event.file_flags), event.name)
+        return BehaviourKey(event.head.task.cgroup_id, EventType.OPEN, event.exe, opened)
     if isinstance(event, Connection):
         family = _AF_INET if event.peer.version == 4 else _AF_INET6
         port = event.local_port if event.head.type == EventType.ACCEPT else event.peer_port
         peer = _PEER.pack(event.peer.packed, port, family, event.protocol)
         return BehaviourKey(event.head.task.cgroup_id, event.head.type, event.exe, peer)
     return None
+
+
+def _access(file_flags: int) -> int:
+    writes = _WRITES if file_flags & (FileFlag.WRITE | FileFlag.CREATED) else 0
+    return writes | (_UNLINKED if file_flags & FileFlag.UNLINKED else 0)
 
 
 @dataclass(slots=True)

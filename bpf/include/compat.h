@@ -17,11 +17,22 @@
 #define READ(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
 #define compat__typed(type, p) ((type *)(p))
 #define compat__current_task() ((struct task_struct *)bpf_get_current_task())
+static __always_inline void *compat__pointer_at(const void *at)
+{
+	void *pointer = NULL;
+
+	bpf_probe_read_kernel(&pointer, sizeof(pointer), at);
+	return pointer;
+}
 #else
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 #define READ(p, ...) ___arrow(p, __VA_ARGS__)
 #define compat__typed(type, p) ((type *)bpf_rdonly_cast(p, bpf_core_type_id_kernel(type)))
 #define compat__current_task() ((struct task_struct *)bpf_get_current_task_btf())
+static __always_inline void *compat__pointer_at(const void *at)
+{
+	return compat__typed(struct llist_node, at)->next; /* any kernel type that begins with a pointer does */
+}
 #endif
 
 /* kernel_cap_t: two __u32 until 6.3 (f122a08b197d, "capability: just use a 'u64' instead of a
@@ -34,10 +45,23 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
  */
 static __always_inline struct dentry *compat__ovl_upper(const struct inode *inode)
 {
-	struct dentry *upper = NULL;
+	return compat__typed(struct dentry, compat__pointer_at((const char *)inode + bpf_core_type_size(struct inode)));
+}
 
-	bpf_probe_read_kernel(&upper, sizeof(upper), (const char *)inode + bpf_core_type_size(struct inode));
-	return compat__typed(struct dentry, upper);
+/* When the inode last changed: written, renamed, linked, unlinked, its mode or owner set. Folded to 32
+ * bits: equal means unchanged. i_ctime became __i_ctime in 6.6 (12cd44023651, "fs: rename __i_ctime field")
+ * and two fields in 6.11 (3aa63a569c64, "fs: switch timespec64 fields in inode to discrete integers").
+ */
+static __always_inline __u32 compat__change_stamp(struct inode *inode)
+{
+	struct inode___before_6_11 *older = (void *)inode;
+	struct inode___before_6_6 *oldest = (void *)inode;
+
+	if (bpf_core_field_exists(inode->i_ctime_nsec))
+		return READ(inode, i_ctime_sec) * 0x9e3779b1 ^ READ(inode, i_ctime_nsec);
+	if (bpf_core_field_exists(older->__i_ctime))
+		return READ(older, __i_ctime.tv_sec) * 0x9e3779b1 ^ READ(older, __i_ctime.tv_nsec);
+	return READ(oldest, i_ctime.tv_sec) * 0x9e3779b1 ^ READ(oldest, i_ctime.tv_nsec);
 }
 
 /* Pure cgroup v1 hosts keep every task in the root of the default hierarchy; there the pids

@@ -39,7 +39,6 @@ enum ev_counter {
 	CTR_FILTER_FULL = 5,   /* the novelty filter had no room: emitted although maybe known */
 	CTR_TRUNCATED = 6,     /* a string or path was cut to its bound */
 	CTR_THROTTLED = 7,     /* over the cgroup's budget: counted, not emitted */
-	CTR_INVALIDATED = 8,   /* behaviours forgotten because the file behind them changed */
 	CTR_MAX = 16,
 };
 
@@ -65,6 +64,9 @@ enum ev_file_flag {
 	FILE_F_OVERLAY = 1 << 8,      /* the file is on overlayfs */
 };
 
+/* Of a program (the field `exe`), the generation has the file's change time mixed in: a program that
+ * was written, renamed or linked since is another one.
+ */
 struct ev_file_id {
 	__u64 ino;
 	__u32 dev;         /* kernel encoding: major << 20 | minor */
@@ -143,7 +145,8 @@ struct ev_open {
 	__u32 mode;             /* inode mode: type, set-id bits and permissions */
 	__u32 fs_magic;
 	__u16 path_len;
-	__u16 pad[3];
+	__u16 pad;
+	__u32 name;        /* by which of the file's names: a hash of its path, of this boot */
 };
 _Static_assert(sizeof(struct ev_open) == 160, "ev_open");
 
@@ -313,7 +316,7 @@ _Static_assert(sizeof(struct ev_throttle) == 136, "ev_throttle");
 struct ev_novelty_key {
 	__u64 cgroup_id;
 	struct ev_file_id exe;
-	__u8 object[24];        /* open: ev_file_id + access; connect/accept: address, port, family */
+	__u8 object[24];        /* open: ev_file_id, access, name; connect/accept: address, port, family */
 	__u32 type;             /* enum ev_type */
 	__u32 pad;
 };

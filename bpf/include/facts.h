@@ -20,8 +20,10 @@ static __always_inline void task__exe_id(struct task_struct *task, struct ev_fil
 {
 	struct inode *inode = READ(task, mm, exe_file, f_inode);
 
-	if (inode)
-		inode__id(inode, id);
+	if (!inode)
+		return;
+	inode__id(inode, id);
+	id->generation ^= compat__change_stamp(inode);
 }
 
 static __always_inline void task__describe(struct task_struct *task, struct ev_task *out)
@@ -93,6 +95,39 @@ static __always_inline __u16 tail__string(struct record *r, const void *from, __
 		r->flags |= EV_F_TRUNCATED;
 	r->end += n - 1;
 	return n - 1;
+}
+
+/* Which of a file's names this is: every component up to the root of the mount namespace, mixed. The
+ * kernel's hash of a component depends on its directory's place in memory, so the value cannot be
+ * aimed at, and changes when the directory left the cache and came back.
+ */
+static __always_inline __u32 path__name(struct dentry *dentry, struct vfsmount *vfsmount)
+{
+	struct mount *mount = compat__typed(struct mount, (void *)((__u64)vfsmount - bpf_core_field_offset(struct mount, mnt)));
+	struct dentry *root = READ(mount, mnt.mnt_root);
+	__u64 name = 0;
+	int step;
+
+	for (step = 0; step < PATH_STEPS; step++) {
+		struct dentry *parent;
+
+		if (dentry == root) {
+			struct mount *below = READ(mount, mnt_parent);
+
+			if (below == mount || !below)
+				break;
+			dentry = READ(mount, mnt_mountpoint);
+			mount = below;
+			root = READ(mount, mnt.mnt_root);
+			continue;
+		}
+		name = (name ^ READ(dentry, d_name.hash)) * 0x9e3779b97f4a7c15;
+		parent = READ(dentry, d_parent);
+		if (dentry == parent)
+			break; /* never had a directory: a memfd, a deleted root */
+		dentry = parent;
+	}
+	return name >> 32;
 }
 
 /* Append the components of a path from the leaf to the root of the mount namespace, each with its

@@ -38,7 +38,9 @@ struct cgroup {
 };
 struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; };
 
-struct qstr { __u32 len; const unsigned char *name; };
+struct qstr { __u32 hash, len; const unsigned char *name; };
+struct llist_node { struct llist_node *next; };
+struct timespec64 { long long tv_sec; long tv_nsec; };
 struct super_block { __u32 s_dev; unsigned long s_magic; };
 struct inode {
 	__u16 i_mode;
@@ -47,7 +49,11 @@ struct inode {
 	unsigned int i_nlink;
 	__u32 i_rdev;
 	__u32 i_generation;
+	__s64 i_ctime_sec;
+	__u32 i_ctime_nsec;
 };
+struct inode___before_6_11 { struct timespec64 __i_ctime; };
+struct inode___before_6_6 { struct timespec64 i_ctime; };
 struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_inode; };
 struct vfsmount { struct dentry *mnt_root; };
 struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; };

@@ -78,10 +78,8 @@ static __always_inline struct file *task__file(struct task_struct *task, __u32 f
 {
 	struct fdtable *table = READ(task, files, fdt);
 	struct file **slots = READ(table, fd);
-	struct file *file = NULL;
+	void *file = fd < READ(table, max_fds) ? compat__pointer_at(slots + fd) : NULL;
 
-	if (fd < READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
 	return compat__typed(struct file, file);
 }
 

@@ -9,6 +9,16 @@
 #define MAJOR_MEM 1
 #define MEM_HARMLESS (1 << 3 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9) /* null zero full random urandom */
 
+/* What makes an open the same behaviour as an earlier one (ev_novelty_key.object). */
+enum access { ACCESS_WRITE = 1 << 0, ACCESS_UNLINKED = 1 << 1 };
+
+struct opened {
+	struct ev_file_id file;
+	__u32 access;
+	__u32 name;
+};
+_Static_assert(sizeof(struct opened) == sizeof(((struct ev_novelty_key *)0)->object), "fills the object");
+
 /* Kernel file systems whose files are not data: reading them is no behaviour worth a record. */
 static __always_inline int magic__is_pseudo(unsigned long magic)
 {
@@ -57,13 +67,16 @@ static __always_inline void file__emit(struct task_struct *task, struct file *fi
 {
 	struct record *r = record__begin(SCRATCH_FILE, EV_OPEN, sizeof(struct ev_open), task);
 	struct ev_open *e = (void *)r;
+	const struct opened *opened;
 
 	if (!r)
 		return;
 	r->flags = flags;
-	/* 1: exe, file */
+	/* 1: exe, file, name */
 	e->exe = key->exe;
-	__builtin_memcpy(&e->file, key->object, sizeof(e->file));
+	opened = (void *)key->object;
+	e->file = opened->file;
+	e->name = opened->name;
 	/* 2: file_flags, open_flags, mode */
 	e->file_flags = file__flags(file);
 	if (f_mode & FMODE_WRITE)
@@ -84,6 +97,7 @@ static __always_inline int file__opened(long fd)
 {
 	struct ev_novelty_key key = {};
 	struct task_struct *task;
+	struct opened *opened;
 	struct inode *inode;
 	struct file *file;
 	__u32 f_mode, writes, flags = 0;
@@ -107,8 +121,10 @@ static __always_inline int file__opened(long fd)
 	if (!file__is_reported(inode, mode, writes))
 		return 0;
 	novelty__subject(&key, EV_OPEN, task);
-	inode__id(inode, (struct ev_file_id *)key.object);
-	key.object[sizeof(struct ev_file_id)] = writes;
+	opened = (void *)key.object;
+	inode__id(inode, &opened->file);
+	opened->access = (writes ? ACCESS_WRITE : 0) | (READ(inode, i_nlink) ? 0 : ACCESS_UNLINKED);
+	opened->name = path__name(READ(file, f_path.dentry), READ(file, f_path.mnt));
 	if (novelty__first(&key, &flags))
 		file__emit(task, file, &key, flags, f_mode, mode);
 	return 0;

@@ -29,7 +29,7 @@ def make_exec(
 
 def make_open(path: bytes = b"passwd\0etc\0", flags: int = 0) -> bytes:
     """A write to /etc/passwd."""
-    body = (*EXE, *FILE, layout.FILE_F_WRITE, 1, 0o100644, 0xEF53, len(path), bytes(6))
+    body = (*EXE, *FILE, layout.FILE_F_WRITE, 1, 0o100644, 0xEF53, len(path), 0, 77)
     return record(layout.EV_OPEN, layout.EV_OPEN_FORMAT, body, path, flags)
 
 

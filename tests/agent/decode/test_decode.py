@@ -60,6 +60,7 @@ def test_open_and_chmod(make):
         0o100644,
         0xEF53,
         "/etc/passwd",
+        77,
     )
     assert (changed.mode, changed.path) == (0o4755, "./suid")
 
