@@ -93,8 +93,10 @@ class Performance:
             removal = time.monotonic()
         self._times["removal_s"] = round(time.monotonic() - removal, 2)
         self._times["total_s"] = round(time.monotonic() - began, 2)
-        standing = tuple(i for i in collected.incidents.values() if not i["superseded_by"])
-        return Told(standing, verdict, quiet, done, status, self._times)
+        standing = sorted(
+            (i for i in collected.incidents.values() if not i["superseded_by"]), key=lambda i: -i["score"]
+        )
+        return Told(tuple(standing), verdict, quiet, done, status, self._times)
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.demo.controlplane import HUMAN
+from collector.plain import plain
 
 _SERIOUS = ("medium", "high", "critical")
 _NEEDED = (("anomalies", 1), ("runtime rules", 3), ("audit rules", 2))
@@ -16,6 +17,7 @@ class Quiet:
 
     incidents: int
     findings: int  # of medium severity or higher
+    titles: tuple[str, ...] = ()  # of these findings: something else on this machine may have raised them
 
     def as_dict(self) -> dict[str, int]:
         """As the JSON document has it."""
@@ -45,7 +47,8 @@ def quiet_before(
     """
     early = {i["id"] for i in incidents if i["last_ns"] < began_ns and not i["superseded_by"]}
     serious = [f for f in findings if f["time_ns"] < began_ns and f["severity"] in _SERIOUS]
-    return Quiet(len(early | set(raised)), len(serious))
+    titles = dict.fromkeys(plain(f["title"], 100) for f in serious)
+    return Quiet(len(early | set(raised)), len(serious), tuple(titles)[:5])
 
 
 def judge(incidents: Sequence[Mapping[str, Any]], quiet: Quiet) -> Verdict:
@@ -61,7 +64,8 @@ def judge(incidents: Sequence[Mapping[str, Any]], quiet: Quiet) -> Verdict:
     if main is None or not _names_the_human(main):
         missing.append(f"{HUMAN}, joined to what the exec started")
     if quiet.incidents or quiet.findings:
-        missing.append(f"silence before the intrusion ({quiet.incidents} incidents, {quiet.findings} findings)")
+        what = "; ".join((f"{quiet.incidents} incidents, {quiet.findings} findings", *quiet.titles))
+        missing.append(f"silence before the intrusion ({what})")
     return Verdict(main, counts, tuple(missing))
 
 

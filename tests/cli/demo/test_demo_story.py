@@ -18,6 +18,7 @@ def _finding(number: int, kind: str, source: str, user: str = "") -> dict[str, A
         "entities": entities,
         "time_ns": 100 + number,
         "severity": "high",
+        "title": f"title {number}",
     }
 
 
@@ -74,8 +75,9 @@ def test_what_happened_before_the_intrusion_breaks_the_silence() -> None:
     info = noise | {"severity": "low"}
     early = _incident() | {"id": "i0", "first_ns": 40, "last_ns": 50}
     quiet = quiet_before(["i9"], [early], [noise, info, _finding(9, "rule", "runtime")], 100)
-    assert quiet == Quiet(2, 1)
-    assert judge([_incident()], quiet).missing == ("silence before the intrusion (2 incidents, 1 findings)",)
+    assert quiet == Quiet(2, 1, ("title 0",))
+    missing = judge([_incident()], quiet).missing
+    assert missing == ("silence before the intrusion (2 incidents, 1 findings; title 0)",)
 
 
 def test_an_incident_raised_later_may_reach_back() -> None:
