@@ -26,6 +26,11 @@ demo: build ## run the whole path on real kernel events: a workload, an intrusio
 test: build ## run the tests
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
+.PHONY: test-kernels
+test-kernels: build ## boot other kernels in QEMU and run the sensor suite there (KERNELS="bullseye sid")
+	@tools/setup.sh --kernels $(if $(findstring --if-available,$(KERNEL_ARGS)),|| true)
+	@$(PY) -m tests.kernels.matrix $(KERNELS) $(KERNEL_ARGS)
+
 .PHONY: lint
 lint: setup ## style, types and import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-cache

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # setup.sh VENV PYTHON: install the system packages the project builds and tests with, then the
-# virtual environment. Does nothing, quickly, when both are there.
+# virtual environment. setup.sh --kernels: what only `make test-kernels` needs. Both do nothing, quickly,
+# when all is there.
 set -euo pipefail
-venv=$1 python=$2
 cd "$(dirname "$0")/.."
 
 packages=(clang llvm libbpf-dev bpftool python3-bpfcc runc containerd podman busybox-static
   containernetworking-plugins iproute2 procps)
+[ "$1" != --kernels ] || packages=(qemu-system-x86 kmod zstd)
 say() { printf '\033[2m· %s\033[0m\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -24,6 +25,8 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
+[ "$1" != --kernels ] || exit 0
+venv=$1 python=$2
 command -v "$python" >/dev/null 2>&1 || python=python3
 stamp=$venv/.installed
 wanted=$(sha256sum pyproject.toml | cut -d' ' -f1)

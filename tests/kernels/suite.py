@@ -1,0 +1,128 @@
+"""Runs inside the emulated machine: loads the sensor, lets a container act, and checks what came of it.
+
+Writes result.json to $VEDETTE_SHARE: {"kernel", "object", "probes", "verified", "checks", "seconds"}. `acts`, the
+compiled program, is the only argument. Plain Python: a test framework costs seconds per kernel here.
+"""
+
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from agent.decode.decode import Decoder
+from agent.events import Event
+from agent.source.core_re import CoReSource
+from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
+from tests.kernels.checks import CHECKS, Scene
+from tests.kernels.container import ActsContainer
+
+_STATS = 4  # BPF_LOG_STATS: the verifier says how much it walked, and nothing else; in every kernel since 5.2
+_LOG_BYTES = 4096
+_FAILURE_MAX = 2000
+_LOG_CALLS = """
+int bpf_program__set_log_level(struct bpf_program *prog, uint32_t log_level);
+int bpf_program__set_log_buf(struct bpf_program *prog, char *log_buf, size_t log_size);
+"""
+
+
+def main(acts: str) -> None:
+    """Everything, in order; an exception goes to the output and is the suite's failure."""
+    begun, source = time.monotonic(), CoReSource()
+    source.start()
+    probes = [state._asdict() for state in source.probes()]
+    try:
+        checks = check(play(source, Path(acts)))
+    finally:
+        source.stop()
+    name = object_name()
+    counts = verified(name, [probe["name"] for probe in probes if probe["attached"]])
+    result = {"kernel": platform.release(), "object": name, "probes": probes, "checks": checks, "verified": counts}
+    result["seconds"] = round(time.monotonic() - begun, 1)
+    Path(os.environ["VEDETTE_SHARE"], "result.json").write_text(json.dumps(result, indent=1))
+
+
+def play(source: CoReSource, acts: Path) -> Scene:
+    """Run the container once and collect everything the sensor has to say of it."""
+    container = ActsContainer(Path(tempfile.mkdtemp(prefix="vt-kernels-")), acts)
+    try:
+        pid = container.run()
+        behaviours = list(source.behaviours())
+    finally:
+        container.remove()
+    events = drain(source)
+    mine = [event for event in events if event.head.task.cgroup_id == container.cgroup_id]
+    lost = {
+        f"{kind}.{cause}": count
+        for kind, causes in source.counters().items()
+        for cause, count in causes.items()
+        if cause.startswith("lost_") and count
+    }
+    return Scene(container.cgroup_id, pid, mine, events, behaviours, lost)
+
+
+def drain(source: CoReSource) -> list[Event]:
+    """Everything that happened: a record is in the ring before its system call returns."""
+    decoder, events = Decoder(), list[Event]()
+    while batch := source.read(0):
+        events += decoder.decode(batch)
+    assert not decoder.rejected, decoder.rejected
+    return events
+
+
+def check(scene: Scene) -> list[dict[str, str]]:
+    """Every check with what went wrong, "" where nothing."""
+    return [{"name": one.__name__, "failure": failure(one, scene)} for one in CHECKS]
+
+
+def failure(one: Callable[[Scene], None], scene: Scene) -> str:
+    """What a check found wrong."""
+    try:
+        one(scene)
+    except Exception as error:  # noqa: BLE001 - a check that breaks must not hide the others
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__} at {Path(line.filename).name}:{line.lineno}: {error}"[:_FAILURE_MAX]
+    return ""
+
+
+def object_name() -> str:
+    """Which of the two objects this kernel gets."""
+    with closing(KernelTypes(LibBpf())) as types:
+        return "vedette.bpf.o" if types.function("bpf_rdonly_cast") > 0 else "vedette-helpers.bpf.o"
+
+
+def verified(name: str, attached: list[str]) -> dict[str, int]:
+    """How many instructions the verifier walked for each program: loads them once more, and asks for its statistics.
+
+    The same number as prog info's verified_insns, which kernels before 5.16 lack.
+    """
+    lib = LibBpf()
+    lib.ffi.cdef(_LOG_CALLS)
+    handle = lib.bpf.bpf_object__open_file(str(LIBRARY / name).encode(), lib.ffi.NULL)
+    logs, program = {}, lib.bpf.bpf_object__next_program(handle, lib.ffi.NULL)
+    while program != lib.ffi.NULL:
+        title = lib.ffi.string(lib.bpf.bpf_program__name(program)).decode()
+        lib.bpf.bpf_program__set_autoload(program, title in attached)
+        logs[title] = lib.ffi.new("char[]", _LOG_BYTES)
+        lib.bpf.bpf_program__set_log_buf(program, logs[title], _LOG_BYTES)
+        lib.bpf.bpf_program__set_log_level(program, _STATS)
+        program = lib.bpf.bpf_object__next_program(handle, program)
+    lib.call(lib.bpf.bpf_object__load(handle), f"cannot load again what was loaded before\n{lib.log()}")
+    lib.bpf.bpf_object__close(handle)
+    return {title: walked(lib.ffi.string(logs[title]).decode()) for title in sorted(attached)}
+
+
+def walked(log: str) -> int:
+    """The verifier's count; 0 where it said none."""
+    said = re.search(r"^processed (\d+) insns", log, re.MULTILINE)
+    return int(said[1]) if said else 0
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
