@@ -28,7 +28,8 @@ static __always_inline void *compat__pointer_at(const void *at)
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 #define READ(p, ...) ___arrow(p, __VA_ARGS__)
 #define compat__typed(type, p) ((type *)bpf_rdonly_cast(p, bpf_core_type_id_kernel(type)))
-#define compat__current_task() ((struct task_struct *)bpf_get_current_task_btf())
+/* Cast: for loads through what the verifier trusts, it searches all of the kernel's types by name, each time. */
+#define compat__current_task() compat__typed(struct task_struct, (void *)bpf_get_current_task())
 static __always_inline void *compat__pointer_at(const void *at)
 {
 	return compat__typed(struct llist_node, at)->next; /* any kernel type that begins with a pointer does */
