@@ -20,7 +20,7 @@ class CollectorAddress:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """Options of `vedette agent`. Times are seconds.
+    """Options of `vedette agent`. Times are seconds. `sensor` is auto, co-re, bcc or polling.
 
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
     """
@@ -34,6 +34,7 @@ class AgentConfig:
     heartbeat_s: float = 30.0
     spool_bytes: int = 256 << 20
     ring_bytes: int = 8 << 20
+    sensor: str = "auto"
     status_file: Path | None = None
     metrics_address: tuple[str, int] | None = None
 

@@ -25,7 +25,7 @@ from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
 from agent.ledger import Ledger, LedgerEvent, ProfileState
 from agent.sinks import FileSink, Sink, SpoolSink
-from agent.source.core_re import CoReSource
+from agent.source.choose import choose
 from agent.source.port import Source
 from agent.spool.spool import Spool
 from agent.status import Status, write_status
@@ -54,7 +54,7 @@ class Agent:
         self._watching_since_ns = 0
         self._batches: queue.Queue[RawBatch] = queue.Queue(_QUEUE_BATCHES)
         self._stopping = threading.Event()
-        self._source: Source = source or CoReSource(ring_bytes=config.ring_bytes)
+        self._source: Source = source or choose(config.sensor, config.ring_bytes)
         self._spool, self._uplink, self._sink = self._far_end()
         self._identifier = Identifier(boot_id=self._boot_id)
         self._profiles = config.state_dir / "profiles.json"

@@ -37,6 +37,13 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
     "--heartbeat", "heartbeat_s", type=float, default=30.0, show_default=True, help="Seconds between ledgers."
 )
 @click.option("--spool-mb", type=click.IntRange(1), default=256, show_default=True, help="Cap of the disk spool.")
+@click.option(
+    "--sensor",
+    type=click.Choice(["auto", "co-re", "bcc", "polling"]),
+    default="auto",
+    show_default=True,
+    help="How to watch; auto takes the best this machine allows (`vedette probe`).",
+)
 @click.option("--status-file", type=_FILE, help="Keep the agent's status here as JSON.")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 def command(
@@ -51,6 +58,7 @@ def command(
     slot_s: float,
     heartbeat_s: float,
     spool_mb: int,
+    sensor: str,
     status_file: Path | None,
     metrics_listen: str | None,
 ) -> None:
@@ -76,6 +84,7 @@ def command(
             slot_s=slot_s,
             heartbeat_s=heartbeat_s,
             spool_bytes=spool_mb << 20,
+            sensor=sensor,
             status_file=status_file,
             metrics_address=_address(metrics_listen, "--metrics-listen"),
         )

@@ -141,8 +141,8 @@ def attach_classic(lib: LibBpf, tracefs: Path, tracepoint: str, program: int) ->
     return int(event)
 
 
-def python_is_there(python: str = "/usr/bin/python3") -> str:
-    """ "" where the system's Python has BCC; else what is missing."""
+def missing_python(python: str = "/usr/bin/python3") -> str:
+    """What the system's Python lacks to compile with BCC; "" where nothing."""
     check = f"import sys; sys.path.insert(0, {str(_COMPILER.parent)!r}); import bcc_compile; bcc_compile.import_bcc()"
     try:
         done = subprocess.run([python, "-I", "-c", check], capture_output=True, timeout=30, check=False)

@@ -62,10 +62,11 @@ class BccSource(CoReSource):
         self._maps = make_maps(self._lib, self._object, self._sizes)
         numbers = {name: number for number, name in enumerate(self._maps, 1)}
         fds = {number: self._maps[name] for name, number in numbers.items()}
-        wanted = self._wanted()
-        compiled = compile_with_bcc(self._directory / SOURCES, [program.name for program in wanted], numbers)
+        wanted = self._rows = self._wanted()
+        functions = dict.fromkeys(program.function for program in wanted)
+        compiled = compile_with_bcc(self._directory / SOURCES, functions, numbers)
         for program in wanted:
-            self._load_one(program, with_maps(compiled[program.name], fds))
+            self._load_one(program, with_maps(compiled[program.function], fds))
 
     def _wanted(self) -> list[Program]:
         types = Tracefs(self._tracefs, platform.release())
@@ -80,17 +81,21 @@ class BccSource(CoReSource):
         return found
 
     def _load_one(self, program: Program, code: bytes) -> None:
+        if program.function in self._fds:
+            return
         try:
-            self._fds[program.name] = load(self._lib, program.name, code, classic=program.hook.startswith("syscalls:"))
+            self._fds[program.function] = load(
+                self._lib, program.function, code, classic=program.hook.startswith("syscalls:")
+            )
         except SourceError as error:
             self._states[program.name] = ProbeState(program.name, False, f"{error}: {program.unseen}")
 
     def _attach(self) -> None:
-        for program in PROGRAMS:
-            if program.name not in self._fds:
+        for program in self._rows:
+            if program.function not in self._fds:
                 continue
             try:
-                self._held.append(self._attach_one(program, self._fds[program.name]))
+                self._held.append(self._attach_one(program, self._fds[program.function]))
             except SourceError as error:
                 self._states[program.name] = ProbeState(program.name, False, f"{error}: {program.unseen}")
             else:
@@ -113,7 +118,7 @@ class BccSource(CoReSource):
         self._fds.clear()
 
     def _program_fd(self, program: Program) -> int:
-        return self._fds.get(program.name, -1)
+        return self._fds.get(program.function, -1)
 
     def _map(self, name: str) -> int:
         return self._maps[name]

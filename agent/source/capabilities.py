@@ -3,13 +3,19 @@
 import os
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from agent.errors import SourceError
+from agent.source.bcc_load import missing_python
+from agent.source.bcc_source import SOURCES
+from agent.source.headers import check_headers
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
+from agent.source.polling_facts import refusal_of_proc
 from agent.source.port import ProbeState
 from agent.source.programs import PROGRAMS, find_tracefs, missing_for
 from agent.source.trials import Answer, can_attach_fentry, can_attach_lsm, has_map_type, has_program_type
@@ -66,17 +72,15 @@ def examine(directory: Path = LIBRARY) -> Report:
     tracefs, which the sensor needs. Never raises for what a machine lacks.
     """
     lib = _library(directory)
-    facts = [_kernel(), _privileges(), _btf(), _objects(directory, lib)]
-    usable = all(fact.answer == "yes" for fact in facts)
-    facts += [*_tried(lib), _kprobes(), _tracefs(lib), _cgroups(), _runtimes()]
-    loaders = (_co_re(facts[:4]), *_OTHER_LOADERS)
-    return Report(tuple(facts), _programs(lib), loaders, "CO-RE" if usable else "none")
+    facts = [*_needs(directory, lib), *_tried(lib), _kprobes(), _tracefs(lib), _cgroups(), _runtimes()]
+    loaders = tuple(ask(directory) for ask in _ASK.values())
+    chosen = next((loader.name for loader in loaders if loader.usable), "none")
+    return Report(tuple(facts), _programs(lib), loaders, chosen)
 
 
-_OTHER_LOADERS = (
-    Loader("bcc", False, "planned: for kernels without BTF, not in this version"),
-    Loader("polling", False, "planned: for places that refuse eBPF, not in this version"),
-)
+def _needs(directory: Path, lib: LibBpf | str) -> list[Capability]:
+    """What the CO-RE sensor cannot do without."""
+    return [_kernel(), _privileges(), _btf(), _objects(directory, lib)]
 
 
 def _library(directory: Path) -> LibBpf | str:
@@ -86,11 +90,36 @@ def _library(directory: Path) -> LibBpf | str:
         return str(error)
 
 
-def _co_re(needs: list[Capability]) -> Loader:
-    lacking = [fact.name for fact in needs if fact.answer != "yes"]
+def _co_re(directory: Path) -> Loader:
+    lacking = [fact.name for fact in _needs(directory, _library(directory)) if fact.answer != "yes"]
     if lacking:
         return Loader("CO-RE", False, f"lacks: {', '.join(lacking)}")
     return Loader("CO-RE", True, "programs compiled at build time, fitted to this kernel by its BTF")
+
+
+def _bcc(directory: Path) -> Loader:
+    facts = (_kernel(), _privileges(), _objects(directory, _library(directory), SOURCES))
+    lacking = [fact.name for fact in facts if fact.answer != "yes"]
+    if lacking:
+        return Loader("bcc", False, f"lacks: {', '.join(lacking)}")
+    try:
+        headers = check_headers()
+    except SourceError as error:
+        return Loader("bcc", False, str(error))
+    missing = missing_python()
+    return Loader("bcc", not missing, missing or f"the same programs, compiled at start against {headers}")
+
+
+def _polling(_: Path) -> Loader:
+    refusal = refusal_of_proc()
+    return Loader("polling", not refusal, refusal or "looks at /proc every second; sees far less (docs/sensors.md)")
+
+
+_ASK: Mapping[str, Callable[[Path], Loader]] = MappingProxyType({"CO-RE": _co_re, "bcc": _bcc, "polling": _polling})
+# In order of preference. Asking costs milliseconds; bcc's, a third of a second.
+LOADERS: Mapping[str, Callable[[], Loader]] = MappingProxyType(
+    {name: partial(ask, LIBRARY) for name, ask in _ASK.items()}
+)
 
 
 def _kernel() -> Capability:
@@ -120,10 +149,10 @@ def _btf() -> Capability:
     return Capability("BTF", "no", "not exported by the kernel", text)
 
 
-def _objects(directory: Path, lib: LibBpf | str) -> Capability:
+def _objects(directory: Path, lib: LibBpf | str, *more: str) -> Capability:
     if isinstance(lib, str):
         return Capability("sensor files", "no", lib, "the sensor cannot load")
-    absent = [name for name in ("vedette.bpf.o", "vedette-helpers.bpf.o") if not _exists(str(directory / name))]
+    absent = [name for name in ("vedette.bpf.o", "vedette-helpers.bpf.o", *more) if not _exists(str(directory / name))]
     if absent:
         return Capability(
             "sensor files",
