@@ -82,9 +82,9 @@ class Recorder:
 
     def run(self, stop: threading.Event, bounds: Bounds = Bounds()) -> Recorded:
         """Record until `stop` is set or a bound is reached. Raises: SourceError, OSError (disk full …)."""
-        begun = time.monotonic()
         try:
             self._source.start()
+            begun = time.monotonic()
             self._begin()
             reason = self._work(stop, bounds, begun)
         finally:

@@ -67,7 +67,9 @@ class Process:
 class Identified:
     """An event with its process, ancestry and workload.
 
-    `ancestors` runs from the parent upwards and is bounded. `container` is None on the host.
+    `ancestors` runs from the parent upwards and is bounded. `container` is None on the host. `target` is the process
+    a call was done to (its path is "" where it is not known); `host_namespace` says of setns that it was about one of
+    the host's own namespaces.
     """
 
     event: Event
@@ -75,3 +77,5 @@ class Identified:
     ancestors: tuple[Process, ...]
     container: Container | None
     workload: Workload
+    target: Process | None = None
+    host_namespace: bool = False

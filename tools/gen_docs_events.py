@@ -5,7 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from agent.detect.fields import CATEGORIES, FIELDS, Field
+from agent.detect.field import CATEGORIES, Field
+from agent.detect.fields import FIELDS
 
 _HEAD = """# Runtime events as rules see them
 

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Hashable
 from functools import partial
 
+from agent.detect.calls import name_of, operation_of
 from agent.detect.document import RuntimeDocument, bounded, evidence
 from agent.detect.entities import entities_of
-from agent.detect.fields import category_of, plain, target_path
+from agent.detect.fields import categories_of, target_path
 from agent.detect.redact import redact_text
 from agent.detect.repeats import Repeats
-from agent.events import Connection, Exec
+from agent.detect.sockets import peer_of
+from agent.events import Call, Connection, Exec, PathChange, Socket
 from agent.observation import Anomaly, Observation
 from agent.workload import Identified
 from detection.finding import Entity, FieldValue, Finding, Kind, Source
@@ -46,13 +48,14 @@ class Detector:
     def detect(self, observation: Observation) -> list[Finding]:
         """Findings of one event: one for each rule that holds and each anomaly, less repeats."""
         identified = observation.identified
-        category = category_of(identified)
+        category, kinds = "", categories_of(identified)
         matches: tuple[Match, ...] = ()
-        if category is not None:
-            matches = self._rules.match(category, RuntimeDocument(identified, category, self._node))
+        for kind in kinds:
+            if found_here := self._rules.match(kind, RuntimeDocument(identified, kind, self._node)):
+                category, matches = category or kind, (*matches, *found_here)
         if not matches and not observation.anomalies:
             return []
-        case = _Case(identified, category or "", self._node, self._clock())
+        case = _Case(identified, category or "".join(kinds[:1]), self._node, self._clock())
         found: list[Finding] = []
         for match in matches:
             self._admit(found, case, match.rule.id, case.object, partial(case.of_rule, match))
@@ -169,5 +172,12 @@ def _object(identified: Identified) -> Hashable:
     if isinstance(event, Exec):
         return (identified.process.path, identified.process.argv)
     if isinstance(event, Connection):
-        return (plain(event.peer), event.peer_port)
+        return (peer_of(event), event.peer_port)
+    if isinstance(event, Call):
+        target = identified.target
+        return (name_of(event), operation_of(event), event.text, target.exec_id if target else event.args[:1])
+    if isinstance(event, Socket):
+        return (event.op, peer_of(event) or event.name, event.peer_port or event.local_port, event.protocol)
+    if isinstance(event, PathChange):
+        return (event.op, target_path(identified))
     return target_path(identified)

@@ -3,7 +3,8 @@
 from collections.abc import KeysView, Mapping
 from typing import Any
 
-from agent.detect.fields import CATEGORIES, FIELDS, Extract, Field, Source
+from agent.detect.field import CATEGORIES, Extract, Field, Source
+from agent.detect.fields import FIELDS
 from agent.detect.redact import redact_text
 from agent.workload import Identified
 from detection.finding import FieldValue

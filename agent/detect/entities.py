@@ -2,8 +2,10 @@
 
 from ipaddress import ip_address
 
-from agent.detect.fields import plain, target_path
-from agent.events import Connection
+from agent.detect.changes import source_path
+from agent.detect.fields import target_path
+from agent.detect.sockets import peer_of
+from agent.events import Call, PathChange
 from agent.workload import Container, Identified
 from detection.finding import Entity, EntityKind, Role
 
@@ -45,11 +47,25 @@ def _of_container(container: Container) -> list[Entity]:
 
 def _of_event(identified: Identified) -> list[Entity]:
     event = identified.event
-    if isinstance(event, Connection):
-        peer = plain(event.peer)
+    if peer := peer_of(event):
         return [Entity(EntityKind.ADDRESS, peer, Role.PEER)] if _joins(peer) else []
-    path = target_path(identified)
-    return [Entity(EntityKind.FILE, path, Role.TARGET)] if path else []
+    if isinstance(event, Call):
+        return _of_target(identified)
+    paths = [target_path(identified)]
+    if isinstance(event, PathChange):
+        paths.append(source_path(identified, event))
+    return [Entity(EntityKind.FILE, path, Role.TARGET) for path in paths if path]
+
+
+def _of_target(identified: Identified) -> list[Entity]:
+    """The process a call was done to, and its container where that is another."""
+    target = identified.target
+    if target is None:
+        return []
+    found = [Entity(EntityKind.PROCESS, target.exec_id, Role.TARGET, target.path)]
+    if target.container_id and target.container_id != identified.process.container_id:
+        found.append(Entity(EntityKind.CONTAINER, target.container_id, Role.TARGET))
+    return found
 
 
 def _joins(address: str) -> bool:

@@ -6,28 +6,31 @@ docs/events.md is generated from it. Sigma's standard names where the taxonomy h
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address
 from typing import Any, cast
 
+from agent.detect.calls import CALL_FIELDS, categories_of_call
+from agent.detect.changes import CHANGE_FIELDS, absolute, action_of, categories_of_change, changed_path, made_mode
+from agent.detect.field import (
+    ACCESS,
+    CATEGORIES,
+    DELETE,
+    FILE,
+    NAMESPACE,
+    NETWORK,
+    PROCESS,
+    RENAME,
+    Extract,
+    Field,
+    Source,
+    capability_names,
+)
 from agent.detect.redact import command_line
-from agent.events import Address, Chmod, Connection, EventType, Exec, FileFlag, Open
+from agent.detect.sockets import SOCKET_FIELDS, categories_of_socket
+from agent.events import Call, Chmod, Connection, Exec, FileFlag, Open, PathChange, Socket
 from agent.workload import Container, Identified, Process
 
-PROCESS = "process_creation"
-FILE = "file_event"
-ACCESS = "file_access"
-NETWORK = "network_connection"
-CATEGORIES = {
-    PROCESS: "a program was executed",
-    FILE: "a file was created, opened for writing, or given a set-id or execute bit",
-    ACCESS: "a file was opened for reading",
-    NETWORK: "a TCP connection was attempted or accepted",
-}
 _ALL = tuple(CATEGORIES)
-
-Extract = Callable[["Source"], Any]
 
 _SECURE, _SCRIPT = int(FileFlag.SECURE), int(FileFlag.SCRIPT)
 _UPPER, _MEMFD, _TMPFS, _UNLINKED = (
@@ -35,103 +38,38 @@ _UPPER, _MEMFD, _TMPFS, _UNLINKED = (
 )
 _CHANGES = FileFlag.WRITE | FileFlag.CREATED
 _MANY_IN_ONE = ("busybox", "toybox", "coreutils", "kmod")
-_PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 
-# Bit numbers of include/uapi/linux/capability.h.
-CAPABILITIES = (
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-)
+_FIXED: dict[type, tuple[str, ...]] = {Exec: (PROCESS,), Connection: (NETWORK,), Chmod: (FILE,)}
+_READ, _CHANGED = (ACCESS,), (FILE,)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What the extractors read: one identified event and the node it happened on."""
-
-    identified: Identified
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One row of the table. `shown` replaces the value in findings where the raw one may hold secrets;
-    `evidence` says whether findings carry the field at all.
-    """
-
-    name: str
-    categories: tuple[str, ...]
-    type: str
-    meaning: str
-    extract: Extract
-    shown: Extract | None = None
-    evidence: bool = True
-
-
-def category_of(identified: Identified) -> str | None:
-    """The kind of event rules know this as; None for events no rule looks at."""
+def categories_of(identified: Identified) -> tuple[str, ...]:
+    """The kinds of event rules know this as; none for events no rule looks at."""
     event = identified.event
-    kind = type(event)
-    if kind is Exec:
-        return PROCESS
-    if kind is Open:
-        return FILE if cast(Open, event).file_flags & _CHANGES else ACCESS
-    if kind is Connection:
-        return NETWORK
-    return FILE if kind is Chmod else None
+    fixed = _FIXED.get(type(event))
+    if fixed is not None:
+        return fixed
+    if isinstance(event, Open):
+        return _CHANGED if event.file_flags & _CHANGES else _READ
+    if isinstance(event, Call):
+        return categories_of_call(event)
+    if isinstance(event, PathChange):
+        return categories_of_change(event)
+    return categories_of_socket(event) if isinstance(event, Socket) else ()
 
 
 def target_path(identified: Identified) -> str:
-    """The absolute path of the file a file event is about; "" when the kernel could not say."""
+    """The absolute path of the file an event is about, by its new name; "" for none or when nobody could say."""
     event = identified.event
+    if isinstance(event, Open):
+        return event.path
     if isinstance(event, Chmod):
-        joined = posixpath.join(identified.process.cwd or "/", event.path)
-        return posixpath.normpath(joined) if event.path else ""
-    return event.path if isinstance(event, Open) else ""
-
-
-def plain(address: Address) -> str:
-    """An address as text; an IPv4 address mapped into IPv6 as IPv4."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
+        return absolute(identified.process, event.path)
+    if isinstance(event, PathChange):
+        return changed_path(identified, event)
+    if isinstance(event, Socket):
+        return event.name if event.name.startswith("/") else ""
+    return ""
 
 
 @lru_cache(maxsize=4096)
@@ -208,45 +146,23 @@ def _file_flag(bit: int) -> Extract:
     return lambda source: bool(getattr(source.identified.event, "file_flags", 0) & bit)
 
 
-def _conn(source: Source) -> Connection:
-    return cast(Connection, source.identified.event)
-
-
-def _initiated(source: Source) -> bool:
-    return _conn(source).head.type == EventType.CONNECT
-
-
-def _ip(destination: bool) -> Extract:
-    def extract(source: Source) -> str:
-        conn = _conn(source)
-        return plain(conn.peer if _initiated(source) is destination else conn.local)
-
-    return extract
-
-
-def _port(destination: bool) -> Extract:
-    def extract(source: Source) -> int:
-        conn = _conn(source)
-        return conn.peer_port if _initiated(source) is destination else conn.local_port
-
-    return extract
-
-
 def _user(uid: int) -> str:
     return "root" if uid == 0 else str(uid)
 
 
 def _capabilities(source: Source) -> tuple[str, ...]:
-    bits = cast(Exec, source.identified.event).cap_effective
-    return tuple(f"cap_{name}" for number, name in enumerate(CAPABILITIES) if bits >> number & 1)
+    return capability_names(cast(Exec, source.identified.event).cap_effective)
 
 
 def _mode(source: Source) -> int:
-    return int(getattr(source.identified.event, "mode", 0))
+    event = source.identified.event
+    return made_mode(event) if isinstance(event, PathChange) else int(getattr(event, "mode", 0))
 
 
 def _action(source: Source) -> str:
     event = source.identified.event
+    if isinstance(event, PathChange):
+        return action_of(event)
     if isinstance(event, Chmod):
         return "chmod"
     flags = cast(Open, event).file_flags
@@ -257,6 +173,7 @@ def _pod_name(container: Container) -> str:
     return container.pod_name
 
 
+_FILES = (FILE, ACCESS, DELETE, RENAME, NAMESPACE)
 FIELDS: tuple[Field, ...] = (
     Field(
         "Image",
@@ -328,21 +245,27 @@ FIELDS: tuple[Field, ...] = (
     Field("process.secure", (PROCESS,), "boolean", "the exec gained privilege (AT_SECURE)", _exe_flag(_SECURE)),
     Field("process.capabilities", (PROCESS,), "list", "effective capabilities", _capabilities, evidence=False),
     Field("process.ancestors", _ALL, "list", "programs from the parent upwards", _ancestors),
-    Field("TargetFilename", (FILE, ACCESS), "path", "the file", lambda s: target_path(s.identified) or None),
-    Field("file.action", (FILE, ACCESS), "text", "create, write, read or chmod", _action),
+    Field("TargetFilename", _FILES, "path", "the file, by its new name", lambda s: target_path(s.identified) or None),
+    Field(
+        "file.action",
+        (FILE, ACCESS, DELETE, RENAME),
+        "text",
+        "create, write, read, chmod, chown, rename, link, symlink, truncate, setxattr, mkdir, mknod, delete or rmdir",
+        _action,
+    ),
     Field("file.created", (FILE,), "boolean", "this open created it", _file_flag(int(FileFlag.CREATED))),
-    Field("file.upper_layer", (FILE, ACCESS), "boolean", "the file is not from the image", _file_flag(_UPPER)),
+    Field(
+        "file.upper_layer",
+        (FILE, ACCESS, DELETE, RENAME),
+        "boolean",
+        "the file is not from the image",
+        _file_flag(_UPPER),
+    ),
     Field("file.mode", (FILE, ACCESS), "text", "permission bits in octal (4755)", lambda s: f"{_mode(s) & 0o7777:04o}"),
     Field("file.setuid", (FILE,), "boolean", "has the set-user-id bit", lambda s: bool(_mode(s) & 0o4000)),
     Field("file.setgid", (FILE,), "boolean", "has the set-group-id bit", lambda s: bool(_mode(s) & 0o2000)),
     Field("file.executable", (FILE,), "boolean", "has an execute bit", lambda s: bool(_mode(s) & 0o111)),
     Field("file.device", (FILE, ACCESS), "text", "block or char for a device file", lambda s: _device(_mode(s))),
-    Field("Initiated", (NETWORK,), "boolean", "true: connect, false: accept", _initiated),
-    Field("Protocol", (NETWORK,), "text", "tcp", lambda s: _PROTOCOLS.get(_conn(s).protocol, str(_conn(s).protocol))),
-    Field("SourceIp", (NETWORK,), "address", "the client's address", _ip(destination=False)),
-    Field("SourcePort", (NETWORK,), "integer", "the client's port; 0 not chosen yet", _port(destination=False)),
-    Field("DestinationIp", (NETWORK,), "address", "the server's address", _ip(destination=True)),
-    Field("DestinationPort", (NETWORK,), "integer", "the server's port", _port(destination=True)),
     Field("container.id", _ALL, "text", "the runtime's id; absent on the host", _of_container(lambda c: c.id)),
     Field("container.name", _ALL, "text", "the container's name", _of_container(lambda c: c.name)),
     Field("container.image", _ALL, "text", "the image reference", _of_container(lambda c: c.image)),
@@ -353,6 +276,9 @@ FIELDS: tuple[Field, ...] = (
     Field("k8s.service_account", _ALL, "text", "service account", _of_container(lambda c: c.service_account)),
     Field("workload", _ALL, "text", "what the profile belongs to", lambda s: s.identified.workload.key),
     Field("Hostname", _ALL, "text", "the node", lambda s: s.node),
+    *CHANGE_FIELDS,
+    *SOCKET_FIELDS,
+    *CALL_FIELDS,
 )
 
 

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from agent.events import Cgroup, Event, Exec, Exit, Fork, Head, Task
+from agent.events import Call, CallKind, Cgroup, Event, Exec, Exit, Fork, Head, Task
 from agent.identify.addresses import host_namespace
 from agent.identify.cgroup_path import NOTHING
 from agent.identify.cgroups import CgroupTable, find_layout
+from agent.identify.keys import key_of
 from agent.identify.paths import Limits, Paths
 from agent.identify.processes import Node, ProcessTree
 from agent.identify.procfs import Found, pids, read_process
@@ -17,6 +19,7 @@ from agent.workload import Container, Identified, Process
 
 _PREFIX = "identify_"
 _SET_UP_NS = 5_000_000_000
+_OTHER_NAMESPACES = ("net", "ipc", "uts", "user", "cgroup")
 
 
 class Identifier:
@@ -37,11 +40,14 @@ class Identifier:
         self._host_mnt = host_namespace(paths.proc, "mnt", paths.files)
         self._host = Resident("/", NOTHING, HOST)
         self._host_pid_ns = host_namespace(paths.proc, "pid", paths.files)
+        others = (host_namespace(paths.proc, kind, paths.files) for kind in _OTHER_NAMESPACES)
+        self._host_namespaces = frozenset((self._host_mnt, self._host_pid_ns, *others)) - {0}
         self._handlers: dict[type, Callable[..., Identified | None]] = {
             Fork: self._fork,
             Exec: self._exec,
             Exit: self._exit,
             Cgroup: self._cgroup,
+            Call: self._call,
         }
 
     def identify(self, event: Event) -> Identified | None:
@@ -70,6 +76,36 @@ class Identifier:
     def _other(self, event: Event) -> Identified:
         head = event.head
         return self._identified(event, head, self._tree.of(head.task, head.time_ns))
+
+    def _call(self, event: Call) -> Identified:
+        """Also whom it was done to, and whether it was about the host's namespaces."""
+        found = self._other(event)
+        target = self._target(event) if event.target_pid else None
+        entered = event.call is CallKind.SETNS and event.args[1] in self._host_namespaces
+        return Identified(
+            event, found.process, found.ancestors, found.container, found.workload, target, host_namespace=entered
+        )
+
+    def _target(self, event: Call) -> Process:
+        key, now_ns = key_of(event.target_pid, event.target_start_ns), event.head.time_ns
+        home = self._residents.of(event.target_cgroup_id, event.target_pid, now_ns).container_id
+        node = self._tree.of_key(key)
+        if node is not None:
+            value = self._tree.value(node)
+            return value if node.placed else replace(value, container_id=home)
+        return Process(
+            self._tree.exec_id(key),
+            event.target_pid,
+            "",
+            "",
+            (),
+            "",
+            0,
+            0,
+            event.target_start_ns,
+            event.target_cgroup_id,
+            home,
+        )
 
     def _exit(self, event: Exit) -> Identified:
         head = event.head

@@ -7,7 +7,24 @@ import pytest
 
 import rules
 from agent.detect import Detector
-from agent.events import Chmod, Connection, Event, EventType, Exec, FileFlag, FileId, Head, Open, Task
+from agent.events import (
+    Call,
+    CallKind,
+    Chmod,
+    Connection,
+    Event,
+    EventType,
+    Exec,
+    FileFlag,
+    FileId,
+    Head,
+    Open,
+    PathChange,
+    PathOp,
+    Socket,
+    SocketOp,
+    Task,
+)
 from agent.observation import Observation
 from agent.workload import Container, Identified, Process, Workload
 from detection.finding import Finding
@@ -86,6 +103,40 @@ class World:
 
     def chmods(self, process: Process, path: str, mode: int) -> Identified:
         return self._identified(Chmod(self._head(EventType.CHMOD, process), mode, path), process, ())
+
+    def calls(
+        self,
+        process: Process,
+        call: CallKind,
+        *args: int,
+        text: str = "",
+        result: int = 0,
+        target: Process | None = None,
+        host_namespace: bool = False,
+    ) -> Identified:
+        four = (*args, 0, 0, 0, 0)[:4]
+        pid, start = (target.pid, target.start_ns) if target else (0, 0)
+        event = Call(self._head(EventType.CALL, process), _FILE, call, four, result, pid, start, 7, text)
+        made = self._identified(event, process, ())
+        return replace(made, target=target, host_namespace=host_namespace)
+
+    def changes(
+        self, process: Process, op: PathOp, path: str, target: str = "", text: str = "", flags: int = 0,
+        args: tuple[int, int] = (0, 0),
+    ) -> Identified:  # fmt: skip
+        head = self._head(EventType.PATH, process)._replace(flags=flags)
+        return self._identified(PathChange(head, _FILE, _FILE, op, 0, args, path, target, text), process, ())
+
+    def sockets(
+        self, process: Process, op: SocketOp, family: int, kind: int, protocol: int = 0, *, local_port: int = 0,
+        peer: str = "", peer_port: int = 0, name: str = "",
+    ) -> Identified:  # fmt: skip
+        local = ip_address("0.0.0.0") if family == 2 else None
+        event = Socket(
+            self._head(EventType.SOCKET, process), _FILE, op, family, kind, protocol, local, local_port,
+            ip_address(peer) if peer else None, peer_port, 0, name,
+        )  # fmt: skip
+        return self._identified(event, process, ())
 
     def connects(self, process: Process, peer: str, port: int) -> Identified:
         return self._conn(EventType.CONNECT, process, "0.0.0.0", 0, peer, port)

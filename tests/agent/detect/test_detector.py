@@ -3,7 +3,8 @@
 from typing import Any
 
 from agent.detect.document import MAX_FIELDS, MAX_VALUE, RuntimeDocument, fields_of_category
-from agent.detect.fields import CATEGORIES
+from agent.detect.field import CATEGORIES
+from agent.events import CallKind, PathOp, SocketOp
 from agent.observation import Anomaly, Observation
 from detection.finding import EntityKind, Kind, Role, Severity, Source, Technique
 from detection.rules import RuleSet
@@ -167,6 +168,13 @@ def test_every_field_extracts_from_every_event_of_its_category(world: Any, host:
             "file_event": source.chmods(process, "", 0o755),
             "file_access": source.opens(process, "/x"),
             "network_connection": source.accepts(process, "10.0.0.1", 5),
+            "file_delete": source.changes(process, PathOp.UNLINK, "/x"),
+            "file_rename": source.changes(process, PathOp.RENAME, "/x", "/y"),
+            "socket_event": source.sockets(process, SocketOp.CREATE, 17, 3, 3),
+            "process_access": source.calls(process, CallKind.PTRACE, 16, target=process),
+            "privilege_change": source.calls(process, CallKind.CAPSET, 0, 1),
+            "namespace_change": source.changes(process, PathOp.MOUNT, "/x", "/dev/sda", "ext4"),
+            "kernel_call": source.calls(process, CallKind.MMAP_WX, 0, 4096, 7, 0x22),
         }
         assert events.keys() == CATEGORIES.keys()
         for category, event in events.items():
