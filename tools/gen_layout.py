@@ -54,11 +54,22 @@ def flatten(btf: Btf, type_id: int, name: str, base: int) -> list[tuple[str, int
     if entry["kind"] == "ARRAY":
         element = _resolve(btf, entry["type_id"])
         size = element["size"] * entry["nr_elems"]
+        if element["size"] == 8:
+            return _elements(btf, entry, name, base)
         return [(name, base, f"{size}s", size)]
     if entry["kind"] == "INT":
         signed = "SIGNED" in str(entry.get("encoding", ""))
         return [(name, base, _INTEGERS[entry["size"], signed], entry["size"])]
     raise ValueError(f"{name}: {entry['kind']} is not allowed in the contract")
+
+
+def _elements(btf: Btf, entry: dict[str, Any], name: str, base: int) -> list[tuple[str, int, str, int]]:
+    """An array of 64-bit numbers is a field for each; shorter ones (padding, addresses) stay whole."""
+    step = _resolve(btf, entry["type_id"])["size"]
+    rows = []
+    for index in range(entry["nr_elems"]):
+        rows += flatten(btf, entry["type_id"], f"{name}.{index}", base + index * step)
+    return rows
 
 
 def struct_lines(btf: Btf, entry: dict[str, Any]) -> list[str]:

@@ -343,7 +343,7 @@ CALL_KEXEC_LOAD = 20
 CALL_USERFAULTFD = 21
 CALL_SETHOSTNAME = 22
 
-EV_CALL_FORMAT = "=HHIQQQQIIIIIIIIIIII16sQII32sqQQIIH6s"
+EV_CALL_FORMAT = "=HHIQQQQIIIIIIIIIIII16sQIIQQQQqQQIIH6s"
 EV_CALL_SIZE = 192
 EV_CALL_OFFSETS = {
     "head.type": 0,
@@ -369,7 +369,10 @@ EV_CALL_OFFSETS = {
     "exe.ino": 104,
     "exe.dev": 112,
     "exe.generation": 116,
-    "args": 120,
+    "args.0": 120,
+    "args.1": 128,
+    "args.2": 136,
+    "args.3": 144,
     "result": 152,
     "target_start_ns": 160,
     "target_cgroup_id": 168,
@@ -394,7 +397,7 @@ PATH_UMOUNT = 11
 PATH_PIVOT_ROOT = 12
 PATH_MKNOD = 13
 
-EV_PATH_FORMAT = "=HHIQQQQIIIIIIIIIIII16sQIIQII16sIIHHHH"
+EV_PATH_FORMAT = "=HHIQQQQIIIIIIIIIIII16sQIIQIIQQIIHHHH"
 EV_PATH_SIZE = 168
 EV_PATH_OFFSETS = {
     "head.type": 0,
@@ -423,7 +426,8 @@ EV_PATH_OFFSETS = {
     "file.ino": 120,
     "file.dev": 128,
     "file.generation": 132,
-    "args": 136,
+    "args.0": 136,
+    "args.1": 144,
     "op": 152,
     "file_flags": 156,
     "path_len": 160,
