@@ -72,4 +72,4 @@ class Limits:
     retry_ns: int = _S // 20  # between two look-ups of one container's metadata, doubled each time
     retries: int = 10  # 50 ms doubled ten times: about 50 s in all
     proc_reads: int = 500  # processes read from /proc per second because their fork was lost
-    sweep: int = 64  # processes per tick checked for an exit nobody announced
+    sweep: int = 16  # processes per tick checked for an exit nobody announced

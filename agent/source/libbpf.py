@@ -81,6 +81,7 @@ long syscall(long number, ...);
 """
 _KIND_TYPEDEF, _KIND_FUNC = 8, 12
 _PROG_INFO_BYTES = 216  # struct bpf_prog_info up to recursion_misses (Linux 5.12), whose offset is ABI
+_NO_PROG_INFO = bytes(_PROG_INFO_BYTES)
 _RECURSION_MISSES = slice(208, 216)
 
 
@@ -96,6 +97,7 @@ class LibBpf:
         self.bpf = self._open("libbpf.so.1", "install the system package libbpf1")
         self.ring = self._open(str(directory / "libvedette_ring.so"), "run `make build`")
         self.libc: Any = self.ffi.dlopen(None)
+        self._info, self._info_length = self.ffi.new("char[]", _PROG_INFO_BYTES), self.ffi.new("uint32_t *")
         self.start_log()
 
     def _open(self, name: str, remedy: str) -> Any:
@@ -121,9 +123,10 @@ class LibBpf:
 
     def recursion_misses(self, program_fd: int) -> int:
         """How often the kernel skipped a program because one was running on that CPU; 0 before Linux 5.12."""
-        info, length = self.ffi.new("char[]", _PROG_INFO_BYTES), self.ffi.new("uint32_t *", _PROG_INFO_BYTES)
-        self.bpf.bpf_obj_get_info_by_fd(program_fd, info, length)
-        return int.from_bytes(bytes(self.ffi.buffer(info))[_RECURSION_MISSES], sys.byteorder)
+        self._info_length[0] = _PROG_INFO_BYTES
+        self.ffi.memmove(self._info, _NO_PROG_INFO, _PROG_INFO_BYTES)  # what it holds is taken for a request
+        self.bpf.bpf_obj_get_info_by_fd(program_fd, self._info, self._info_length)
+        return int.from_bytes(self.ffi.buffer(self._info)[_RECURSION_MISSES], sys.byteorder)
 
     def mount_tracefs(self, target: str) -> bool:
         """Mount tracefs; whether it worked."""

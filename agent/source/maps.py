@@ -20,26 +20,42 @@ _CAUSES = {
     if name.startswith("CTR_") and name != "CTR_MAX"
 }
 
+_CLASSES = {kind.name.lower(): kind * layout.CTR_MAX for kind in EventType}
+_COUNTERS = (max(EventType) + 1) * layout.CTR_MAX  # as many as the map has, see bpf/include/maps.h
+
 
 class Counters:
-    """Class → cause → count, summed over CPUs."""
+    """Class → cause → count, summed over CPUs. Not thread-safe: it reads into buffers of its own."""
 
     def __init__(self, lib: LibBpf, fd: int) -> None:
         self._lib, self._fd = lib, fd
         self._cpus = lib.call(lib.bpf.libbpf_num_possible_cpus(), "cannot count the CPUs")
+        self._keys = lib.ffi.new("uint32_t[]", _COUNTERS)
+        self._values = lib.ffi.new("uint64_t[]", _COUNTERS * self._cpus)
+        self._place, self._count = lib.ffi.new("uint64_t *"), lib.ffi.new("uint32_t *")
 
     def read(self) -> dict[str, dict[str, int]]:
         """Every class with every cause, zeros included; classes are EventType names in lower case."""
+        totals = self._totals()
         return {
-            kind.name.lower(): {cause: self._one(kind * layout.CTR_MAX + value) for cause, value in _CAUSES.items()}
-            for kind in EventType
+            name: {cause: totals[first + value] for cause, value in _CAUSES.items()} for name, first in _CLASSES.items()
         }
 
+    def _totals(self) -> list[int]:
+        """All counters in the order of their index: arrays are walked from the first to the last."""
+        self._count[0] = _COUNTERS
+        self._lib.bpf.bpf_map_lookup_batch(
+            self._fd, self._lib.ffi.NULL, self._place, self._keys, self._values, self._count, self._lib.ffi.NULL
+        )
+        if self._count[0] != _COUNTERS:  # batches of per-CPU arrays came with Linux 5.13
+            return [self._one(index) for index in range(_COUNTERS)]
+        flat: Any = self._lib.ffi.unpack(self._values, _COUNTERS * self._cpus)
+        return [sum(column) for column in zip(*(flat[cpu :: self._cpus] for cpu in range(self._cpus)), strict=True)]
+
     def _one(self, index: int) -> int:
-        key = self._lib.ffi.new("uint32_t *", index)
-        values = self._lib.ffi.new("uint64_t[]", self._cpus)
-        self._lib.bpf.bpf_map_lookup_elem(self._fd, key, values)
-        return sum(values)
+        self._keys[0] = index
+        self._lib.bpf.bpf_map_lookup_elem(self._fd, self._keys, self._values)
+        return sum(self._values[cpu] for cpu in range(self._cpus))
 
 
 class Novelty:
