@@ -18,6 +18,7 @@ from agent.detect.field import (
     FILE,
     NAMESPACE,
     NETWORK,
+    PRIVILEGE,
     PROCESS,
     RENAME,
     Extract,
@@ -242,7 +243,9 @@ FIELDS: tuple[Field, ...] = (
     Field("process.memfd", _ALL, "boolean", "the program is a memfd: it never had a file name", _exe_flag(_MEMFD)),
     Field("process.unlinked", _ALL, "boolean", "the program's file has no name any more", _exe_flag(_UNLINKED)),
     Field("process.script", (PROCESS,), "boolean", "the kernel ran an interpreter for a script", _exe_flag(_SCRIPT)),
-    Field("process.secure", (PROCESS,), "boolean", "the exec gained privilege (AT_SECURE)", _exe_flag(_SECURE)),
+    Field(
+        "process.secure", (PROCESS, PRIVILEGE), "boolean", "the exec gained privilege (AT_SECURE)", _exe_flag(_SECURE)
+    ),
     Field("process.capabilities", (PROCESS,), "list", "effective capabilities", _capabilities, evidence=False),
     Field("process.ancestors", _ALL, "list", "programs from the parent upwards", _ancestors),
     Field("TargetFilename", _FILES, "path", "the file, by its new name", lambda s: target_path(s.identified) or None),
