@@ -2,19 +2,22 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from agent.errors import SourceError
-from agent.events import RawBatch
+from agent.events import EventType, RawBatch
+from agent.source.filter import CAUSES, Filter
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.loading import load
 from agent.source.maps import Counters, Novelty, configure
-from agent.source.port import BehaviourKey, ProbeState
+from agent.source.port import BehaviourKey, Phase, ProbeState, ThrottleState
 from agent.source.programs import PROGRAMS, Program, find_tracefs, missing_for
 from agent.source.ring import Ring
+from agent.source.throttle import LIMITS, UNLIMITED, Limit, Throttles
 
 # bpf/include/compat.h: kernels with this function (6.2) follow pointers by plain loads, older ones by helper calls.
 _PLAIN_LOADS = "bpf_rdonly_cast"
@@ -24,21 +27,25 @@ _OBJECT, OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
 class CoReSource:
     """A `Source`. Sizes are fixed at start: ring_bytes a power of two of at least a page, filter_entries the
     behaviours the novelty filter can hold. agent_pid is not watched. cgroup_v1 None asks the machine.
-    unfiltered lets known behaviours through too: a record for each, counted as unfiltered.
+    unfiltered lets known behaviours through too, a record for each, without limits. urgent_bytes: the ring of
+    programs and calls. Also an `Upkeep`.
     """
 
     def __init__(
         self,
         *,
         ring_bytes: int = 8 << 20,
+        urgent_bytes: int = 2 << 20,
         filter_entries: int = 65536,
         agent_pid: int | None = None,
         cgroup_v1: bool | None = None,
         unfiltered: bool = False,
+        limits: Mapping[EventType, Limit] = LIMITS,
         pause_us: int = 2000,
         directory: Path = LIBRARY,
     ) -> None:
-        self._sizes = {"ring": ring_bytes, "novelty": filter_entries}
+        self._sizes = {"ring": ring_bytes, "urgent": urgent_bytes, "novelty": filter_entries}
+        self._limits = UNLIMITED if unfiltered else limits
         self._agent_pid = os.getpid() if agent_pid is None else agent_pid
         self._cgroup_v1 = pure_cgroup_v1() if cgroup_v1 is None else cgroup_v1
         self._pause_us, self._directory, self._unfiltered = pause_us, directory, unfiltered
@@ -49,6 +56,7 @@ class CoReSource:
         self._last_counters: Mapping[str, Mapping[str, int]] = {}
         self._object: Any = None
         self._ring: Ring | None = None
+        self._filter: Filter | None = None
 
     def start(self) -> None:
         """Load and attach. Raises: SourceError, with everything undone."""
@@ -58,7 +66,10 @@ class CoReSource:
             configure(self._lib, self._map("config"), self._agent_pid, self._cgroup_v1, self._unfiltered)
             self._counters = Counters(self._lib, self._map("counters"))
             self._novelty = Novelty(self._lib, self._map("novelty"))
-            self._ring = Ring(self._lib, self._map("ring"), self._pause_us)
+            self._filter = Filter(self._lib, self._map("novelty"), self._sizes["novelty"])
+            self._throttles = Throttles(self._lib, *(self._map(name) for name in ("limits", "budgets", "throttled")))
+            self._throttles.set_limits(self._limits)
+            self._ring = Ring(self._lib, self._map("ring"), self._map("urgent"), self._pause_us)
             self._attach()
         except SourceError:
             self.stop()
@@ -84,15 +95,20 @@ class CoReSource:
         return [self._states[program.name] for program in PROGRAMS if program.name in self._states]
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """As the port says, and "lost_recursion": runs the kernel skipped because another program was running."""
+        """As the port says; "lost_recursion": runs the kernel skipped because another program was running.
+
+        "rearmed", "evicted", "forgotten": behaviours let go of by user space.
+        """
         if self._object is None:
             return self._last_counters
         counters = self._counters.read()
         for causes in counters.values():
-            causes["lost_recursion"] = 0
+            causes.update(dict.fromkeys(("lost_recursion", *CAUSES), 0))
         for program in self._loaded:
             fd = self._program_fd(program)
             counters[program.event.name.lower()]["lost_recursion"] += self._lib.recursion_misses(fd)
+        for (kind, cause), count in self._filter.let_go.items() if self._filter else ():
+            counters[kind.name.lower()][cause] = count
         return counters
 
     def behaviours(self) -> Iterator[tuple[BehaviourKey, int]]:
@@ -101,7 +117,20 @@ class CoReSource:
 
     def forget(self, keys: Sequence[BehaviourKey]) -> int:
         """As the port says. One system call for each key."""
-        return self._novelty.forget(keys) if self._object is not None else 0
+        return self._filter.forget(keys) if self._filter else 0
+
+    def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
+        """As the port says. Raises: SourceError."""
+        return self._filter.sweep(due, crowded=crowded) if self._filter else []
+
+    def throttled(self) -> list[ThrottleState]:
+        """As the port says. Raises: SourceError."""
+        return self._throttles.active() if self._object is not None else []
+
+    def release(self) -> list[ThrottleState]:
+        """As the port says. Raises: SourceError."""
+        now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return self._throttles.release(now_ns) if self._object is not None else []
 
     def stop(self) -> None:
         """Detach and unload; waits for a read under way. Counters keep their last values, behaviours are gone."""
@@ -115,6 +144,12 @@ class CoReSource:
         if self._object is not None:
             self._lib.bpf.bpf_object__close(self._object)
             self._object = None
+        self._free_filter()
+
+    def _free_filter(self) -> None:
+        table, self._filter = self._filter, None
+        if table:
+            table.close()
 
     def _supported(self, types: KernelTypes) -> dict[str, Program]:
         """The programs whose needs the kernel fulfils, by name; says of the others what is missing."""

@@ -31,6 +31,7 @@ int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);
+int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value);
 int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values, uint32_t *count,
                          const void *opts);
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *length);
@@ -68,10 +69,17 @@ const struct btf_type *btf__type_by_id(const struct btf *btf, uint32_t id);
 """
 _RING = """
 struct vedette_ring;
-struct vedette_ring *vedette_ring_new(int map_fd);
+struct vedette_ring *vedette_ring_new(int flood_fd, int urgent_fd);
 long vedette_ring_read(struct vedette_ring *ring, char *out, size_t room, int timeout_ms, long pause_us,
                        unsigned int *records);
 void vedette_ring_free(struct vedette_ring *ring);
+struct vedette_filter; struct vedette_row;
+struct vedette_pass { uint32_t now_s, phase, phases, coldest, evict; };
+struct vedette_filter *vedette_filter_new(int map_fd, uint32_t entries, int cpus, uint64_t seed);
+long vedette_filter_pass(struct vedette_filter *f, struct vedette_pass *pass, struct vedette_row *rows, uint32_t room,
+                         uint32_t *stay);
+uint32_t vedette_filter_coldest(const struct vedette_filter *f, uint32_t n);
+void vedette_filter_free(struct vedette_filter *f);
 void vedette_log_start(void);
 const char *vedette_log(void);
 """

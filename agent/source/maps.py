@@ -1,6 +1,6 @@
 """The sensor's maps, read from user space: counters, the novelty filter, the configuration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from struct import Struct
 from typing import Any
 
@@ -87,14 +87,6 @@ class Novelty:
             cgroup_id, ino, dev, generation, thing, kind, _ = row
             key = BehaviourKey(cgroup_id, EventType(kind), FileId(ino, dev, generation), thing)
             yield key, sum(counts[i * self._cpus : (i + 1) * self._cpus])
-
-    def forget(self, keys: Sequence[BehaviourKey]) -> int:
-        """Remove keys; how many were there."""
-        removed = 0
-        for key in keys:
-            raw = _KEY.pack(key.cgroup_id, *key.exe, key.object, key.type, 0)
-            removed += self._lib.bpf.bpf_map_delete_elem(self._fd, raw) == 0
-        return removed
 
 
 def configure(lib: LibBpf, fd: int, agent_tgid: int, cgroup_v1: bool, unfiltered: bool = False) -> None:

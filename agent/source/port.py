@@ -1,7 +1,7 @@
 """The port every sensor fills, whatever loads it: CO-RE, bcc or polling."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from agent.events import EventType, FileId, RawBatch
 
@@ -21,6 +21,22 @@ class BehaviourKey(NamedTuple):
     type: EventType
     exe: FileId
     object: bytes
+
+
+class Phase(NamedTuple):
+    """Which part of all behaviours is due to be reported again: part `index` of `count`."""
+
+    index: int
+    count: int
+
+
+class ThrottleState(NamedTuple):
+    """A cgroup's records of one class are held back: since when (CLOCK_BOOTTIME), and how many so far."""
+
+    cgroup_id: int
+    type: EventType
+    since_ns: int
+    held_back: int
 
 
 class Source(Protocol):
@@ -46,3 +62,20 @@ class Source(Protocol):
 
     def stop(self) -> None:
         """Detach; read gives None from then on."""
+
+
+@runtime_checkable
+class Upkeep(Protocol):
+    """What a sensor with a novelty filter and budgets in the kernel needs done regularly, by one thread."""
+
+    def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
+        """Behaviours whose count changed since the last sweep, and those let go, with their last count.
+
+        due: the part to report again. crowded: there was no room for a behaviour; the coldest go.
+        """
+
+    def throttled(self) -> list[ThrottleState]:
+        """Who is over its budget now."""
+
+    def release(self) -> list[ThrottleState]:
+        """Those over their budget that fell silent; no record will say that it ended."""

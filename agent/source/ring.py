@@ -10,17 +10,19 @@ _BUFFER_BYTES = 256 * 1024
 
 
 class Ring:
-    """One consumer of one ring buffer map. `read` belongs to one thread.
+    """The one consumer of both rings: the flood's and the urgent.
+
+    `read` belongs to one thread, and gives records in the order of their times (bpf/ring/ring.c says how exactly).
 
     pause_us: after the first record came, how long to let others gather. It caps the wake-ups at 1/pause
     whatever the load, and adds at most that much to an event's way.
     """
 
-    def __init__(self, lib: LibBpf, map_fd: int, pause_us: int) -> None:
+    def __init__(self, lib: LibBpf, flood_fd: int, urgent_fd: int, pause_us: int) -> None:
         self._lib, self._pause_us = lib, pause_us
-        self._ring = lib.ring.vedette_ring_new(map_fd)
+        self._ring = lib.ring.vedette_ring_new(flood_fd, urgent_fd)
         if self._ring == lib.ffi.NULL:
-            raise SourceError("cannot map the ring buffer: it needs CAP_BPF and, before Linux 5.11, a memlock limit")
+            raise SourceError("cannot map the ring buffers: they need CAP_BPF and, before Linux 5.11, a memlock limit")
         self._buffer = lib.ffi.new("char[]", _BUFFER_BYTES)
         self._records = lib.ffi.new("unsigned int *")
 

@@ -7,7 +7,10 @@
 #include "events.h"
 
 #define RING_BYTES (8 * 1024 * 1024)  /* user space may set another size before load */
+#define URGENT_BYTES (2 * 1024 * 1024) /* likewise */
 #define FILTER_ENTRIES 65536          /* likewise */
+#define BUDGET_ENTRIES 8192
+#define THROTTLED_ENTRIES 4096
 
 /* A record is built in scratch memory: fixed part, then tail. Offsets are masked with RECORD_MASK,
  * one write adds at most CHUNK_MAX bytes, so no write can leave the buffer.
@@ -20,7 +23,7 @@ _Static_assert((RECORD_MASK & (RECORD_MASK + 1)) == 0, "a mask is a power of two
 /* One scratch buffer per family and CPU: a program of one family may interrupt one of another
  * (softirq), never one of its own.
  */
-enum scratch_slot { SCRATCH_PROCESS, SCRATCH_FILE, SCRATCH_NET, SCRATCH_PERM, SCRATCH_CGROUP, SCRATCH_CALL, SCRATCH_SIGNAL, SCRATCH_PATH, SCRATCH_SLOTS };
+enum scratch_slot { SCRATCH_PROCESS, SCRATCH_FILE, SCRATCH_NET, SCRATCH_PERM, SCRATCH_CGROUP, SCRATCH_CALL, SCRATCH_SIGNAL, SCRATCH_PATH, SCRATCH_THROTTLE, SCRATCH_SLOTS };
 
 /* verifier: the cursor and the flags live in the map, not on the stack. The verifier does not follow
  * values through map memory, so each turn of a loop that appends looks the same to it and is
@@ -38,7 +41,30 @@ struct config {
 	__u32 unfiltered;  /* 1: the novelty filter lets everything through (vedette record --unfiltered) */
 };
 
+/* What a cgroup may have reported of one class: one record each cost_ns on average, and so many at once
+ * as fit in burst_ns. cost_ns 0: no limit.
+ */
+struct limit {
+	__u64 cost_ns;
+	__u64 burst_ns;
+};
+
+struct budget_key {
+	__u64 cgroup_id;
+	__u32 type;
+	__u32 pad;
+};
+
+/* A cgroup and class over its budget: since when (CLOCK_BOOTTIME), and how many were held back. */
+struct throttled {
+	__u64 since_ns;
+	__u64 held_back;
+};
+
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RING_BYTES); } ring SEC(".maps");
+
+/* A lane of their own for records that must not be lost to a flood of others. */
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, URGENT_BYTES); } urgent SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -67,6 +93,28 @@ struct {
 	__type(key, __u32);
 	__type(value, struct config);
 } config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EV_TYPE_MAX);
+	__type(key, __u32);
+	__type(value, struct limit);
+} limits SEC(".maps");
+
+/* When a budget is whole again (CLOCK_BOOTTIME): each record moves it on by its cost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BUDGET_ENTRIES);
+	__type(key, struct budget_key);
+	__type(value, __u64);
+} budgets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, THROTTLED_ENTRIES);
+	__type(key, struct budget_key);
+	__type(value, struct throttled);
+} throttled SEC(".maps");
 
 static __always_inline void counters__bump(__u32 type, __u32 counter)
 {

@@ -145,7 +145,7 @@ def test_every_program_is_accounted_for(sensor):
 
 def test_a_full_ring_is_counted_not_hidden(load):
     """With a ring of one page nobody reads: emitted plus lost are all execs."""
-    source = CoReSource(ring_bytes=4096)
+    source = CoReSource(urgent_bytes=4096)
     source.start()
     try:
         subprocess.run([load, "execs", "200", "/bin/true"], check=True)
