@@ -24,6 +24,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 {
 	struct mm_struct *mm = READ(task, mm);
 	struct file *exe = READ(mm, exe_file);
+	const struct cred *cred = READ(task, cred);
 	struct ev_exec *e;
 	struct record *r;
 
@@ -43,8 +44,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	if (BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
 		e->exe_flags |= FILE_F_SECURE;
 	/* 2: cap_permitted, cap_effective */
-	compat__capabilities(&e->cap_permitted, READ(task, cred), cap_permitted);
-	compat__capabilities(&e->cap_effective, READ(task, cred), cap_effective);
+	compat__capabilities(&e->cap_permitted, cred, cap_permitted);
+	compat__capabilities(&e->cap_effective, cred, cap_effective);
 	/* 3: path */
 	e->path_len = tail__path(r, READ(exe, f_path.dentry), READ(exe, f_path.mnt));
 	/* 4: argv, argv_total */
