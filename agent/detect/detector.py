@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 from agent.detect.calls import name_of, operation_of
+from agent.detect.cleared import Cleared
 from agent.detect.document import RuntimeDocument, bounded, evidence
 from agent.detect.entities import entities_of
 from agent.detect.fields import categories_of, target_path
@@ -40,6 +41,7 @@ class Detector:
         capacity: int = CAPACITY,
     ) -> None:
         self._rules = ruleset
+        self._cleared = Cleared(ruleset.rules)
         self._node = node
         self._clock = clock
         self._repeats = Repeats(window_ns, capacity, REPORT_NS)
@@ -49,10 +51,14 @@ class Detector:
         """Findings of one event: one for each rule that holds and each anomaly, less repeats."""
         identified = observation.identified
         category, kinds = "", categories_of(identified)
+        event = identified.event
+        key = self._cleared.key(identified, event) if isinstance(event, Exec) else None
         matches: tuple[Match, ...] = ()
-        for kind in kinds:
+        for kind in kinds if key is None or key not in self._cleared else ():
             if found_here := self._rules.match(kind, RuntimeDocument(identified, kind, self._node)):
                 category, matches = category or kind, (*matches, *found_here)
+        if key is not None and not matches:
+            self._cleared.add(key, identified)
         if not matches and not observation.anomalies:
             return []
         case = _Case(identified, category or "".join(kinds[:1]), self._node, self._clock())
@@ -75,6 +81,7 @@ class Detector:
     def replace_rules(self, ruleset: RuleSet) -> None:
         """Use other rules from the next event on; windows of repeats go on."""
         self._rules = ruleset
+        self._cleared = Cleared(ruleset.rules)
 
     def counters(self) -> dict[str, int]:
         """Findings given, repeats folded into them, windows open now and closed early for want of room."""
