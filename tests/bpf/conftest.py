@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from agent.decode.decode import Decoder
-from agent.events import Event
+from agent.events import Call, CallKind, Event, Exec
 from agent.source.core_re import CoReSource
 
 E = TypeVar("E")
@@ -103,7 +103,7 @@ class Container:
 
     def __init__(self, directory: Path, load: Path) -> None:
         self.name = f"vt-test-{uuid.uuid4().hex[:12]}"
-        self._directory, self._state = directory, directory / "state"
+        self._directory, self.state = directory, directory / "state"
         self.image, self.upper, self.root = (directory / name for name in ("image", "upper", "rootfs"))
         self._make_image(load)
         self._mount()
@@ -134,27 +134,34 @@ class Container:
         config["linux"]["cgroupsPath"] = f"/{self.name}"
         path.write_text(json.dumps(config))
 
-    def _runc(self, *arguments: str) -> int:
-        command = ["runc", "--root", str(self._state), *arguments]
+    def runc(self, *arguments: str) -> int:
+        """Run a command of runc's; its status."""
+        command = ["runc", "--root", str(self.state), *arguments]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         return subprocess.run(command, cwd=self._directory, check=False, **streams).returncode
 
     def start(self) -> None:
         """Run the init; the container exists when this returns."""
-        assert self._runc("run", "--detach", self.name) == 0
+        assert self.runc("run", "--detach", self.name) == 0
 
     @property
     def cgroup_id(self) -> int:
         """The inode of the container's directory in the v2 hierarchy, found without the sensor."""
         return (cgroup2_root() / self.name).stat().st_ino
 
+    @property
+    def init_pid(self) -> int:
+        """The container's first process, as the host numbers it."""
+        command = ["runc", "--root", str(self.state), "state", self.name]
+        return int(json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)["pid"])
+
     def run(self, *argv: str) -> int:
         """Run a program in the container, as `kubectl exec` would; its exit status."""
-        return self._runc("exec", self.name, *argv)
+        return self.runc("exec", self.name, *argv)
 
     def remove(self) -> None:
         """Kill and unmount."""
-        self._runc("delete", "--force", self.name)
+        self.runc("delete", "--force", self.name)
         subprocess.run(["umount", self.root], check=True)
 
 
@@ -178,3 +185,45 @@ def run(load: Path) -> Callable[..., int]:
         return subprocess.run(command, cwd=cwd or os.sep, check=False).returncode
 
     return run_load
+
+
+@pytest.fixture(scope="session")
+def calls_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled program that makes calls by name (tests/bpf/calls.c), static."""
+    target = tmp_path_factory.mktemp("calls") / "calls"
+    subprocess.run(["clang", "-O2", "-static", "-o", target, Path(__file__).with_name("calls.c")], check=True)
+    return target
+
+
+class Calls:
+    """Makes system calls in a container and gives the records of them."""
+
+    def __init__(self, sensor: Recorder, container: Container, program: Path) -> None:
+        self.sensor, self.container, self.status = sensor, container, 0
+        shutil.copy(program, container.root / "bin/calls")
+
+    def make(self, *words: object, capabilities: Sequence[str] = ()) -> list[Call]:
+        """Run `calls WORDS` with these capabilities; the records of that process. `status` is then its status."""
+        extra = [word for name in capabilities for word in ("--cap", name)]
+        argv = ["exec", *extra, self.container.name, "/bin/calls", *map(str, words)]
+        before = len(self.sensor.drain())
+        self.status = self.container.runc(*argv)
+        self.caller = self.sensor.of(Exec, lambda e: e.path == "/bin/calls")[-1]
+        pid = self.caller.head.task.pid
+        made = [e for e in self.sensor.drain()[before:] if isinstance(e, Call) and e.head.task.pid == pid]
+        return [e for e in made if e.head.time_ns > self.caller.head.time_ns]
+
+    def check(self, call: Call, kind: CallKind, args: tuple[int, ...], text: str = "", result: int = 0) -> None:
+        """Every field of a record without a target: who, from which file, what, and how it ended."""
+        task, caller = call.head.task, self.caller.head.task
+        assert (task.pid, task.start_ns, task.comm) == (caller.pid, caller.start_ns, "calls")
+        assert task.cgroup_id == self.container.cgroup_id
+        assert call.exe == self.caller.exe
+        assert (call.call, call.args, call.text) == (kind, (*args, 0, 0, 0, 0)[:4], text)
+        assert call.result == result if result <= 0 else call.result > 0
+
+
+@pytest.fixture
+def calls(sensor: Recorder, container: Container, calls_program: Path) -> Calls:
+    """A container to make calls in."""
+    return Calls(sensor, container, calls_program)
