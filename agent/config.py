@@ -32,6 +32,7 @@ class AgentConfig:
     output: Path | None = None
     slot_s: float = 60.0
     heartbeat_s: float = 30.0
+    rearm_s: float = 86_400.0
     spool_bytes: int = 256 << 20
     ring_bytes: int = 8 << 20
     sensor: str = "auto"

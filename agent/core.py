@@ -1,18 +1,21 @@
 """The core: one thread takes batches through decode, identify, learn and detect into the sink."""
 
 import dataclasses
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from agent.detect.detector import Detector
-from agent.events import Event, RawBatch
+from agent.events import Event, Exit, RawBatch, Throttle
 from agent.identify.identify import Identifier
 from agent.identify.workloads import workload_of
 from agent.learn.learner import Learner
 from agent.observation import Observation
+from agent.rearm import Watched
 from agent.sinks import Sink
-from agent.source.port import Source
+from agent.source.port import Phase, Source, Upkeep
+from agent.throttling import ThrottleEntry, Throttling
 from agent.workload import Identified
 from detection.finding import Finding, Kind, Severity
 
@@ -31,7 +34,10 @@ class Decoder(Protocol):
 
 
 class Core:
-    """Everything between the ring and the sink. Not thread-safe: one thread owns it."""
+    """Everything between the ring and the sink. Not thread-safe: one thread owns it.
+
+    rearm_slots: within so many slots every behaviour the kernel knows is reported once more.
+    """
 
     def __init__(
         self,
@@ -42,8 +48,15 @@ class Core:
         learner: Learner,
         detector: Detector,
         sink: Sink,
+        rearm_slots: int = 1440,
     ) -> None:
         self._source = source
+        self._upkeep = source if isinstance(source, Upkeep) else None
+        self._rearm_slots = rearm_slots
+        self._slot = 0
+        self._watched = Watched()
+        self._throttling = Throttling()
+        self._filter_full = 0
         self._decoder = decoder
         self._identifier = identifier
         self._learner = learner
@@ -58,31 +71,43 @@ class Core:
         for event in self._decoder.decode(batch):
             try:
                 identified = self._identifier.identify(event)
-                if identified is not None:
+                if identified is not None and event.__class__ is not Exit:  # an exit shows nothing to learn or judge
                     self._judge(identified)
             # One hostile event must not end the watch over all others: it is counted, by type and error.
             except Exception as error:  # noqa: BLE001
                 self._errors[f"core_{type(event).__name__.lower()}_{type(error).__name__}"] += 1
 
     def _judge(self, identified: Identified) -> None:
+        if isinstance(identified.event, Throttle):
+            self._throttling.noted(identified.event, identified)
+            return
         observation = self._learner.observe(identified)
         findings = self._detector.detect(observation)
         if not findings:
             return
         if any(f.kind is Kind.RULE and f.severity >= Severity.MEDIUM for f in findings):
             self._learner.condemn(identified)
+            self._watched.add(identified.event, identified.event.head.time_ns)
         for finding in findings:
             self._sink.finding(self._stamp(finding, observation))
 
     def _stamp(self, finding: Finding, observation: Observation) -> Finding:
-        head = observation.identified.event.head
-        if head.time_ns < self._lossy_until.get(head.type.name.lower(), 0):
+        identified = observation.identified
+        head = identified.event.head
+        container_id = identified.container.id if identified.container is not None else ""
+        if head.time_ns < self._lossy_until.get(head.type.name.lower(), 0) or self._throttling.is_lossy(
+            head.task.cgroup_id, head.type, container_id, head.time_ns
+        ):
             return dataclasses.replace(finding, lossy=True)
         return finding
 
     def tick(self, now_ns: int) -> None:
-        """Regular work, a few times a second: losses, expiry, repeats."""
+        """Regular work, a few times a second: losses, expiry, repeats, what is to be reported again."""
         self._note_losses(now_ns)
+        if due := self._watched.take_due(now_ns):
+            self._source.forget(due)
+        if self._upkeep:
+            self._note_throttles(self._upkeep, now_ns)
         self._identifier.tick(now_ns)
         for finding in self._detector.flush(now_ns):
             self._sink.finding(finding)
@@ -95,12 +120,39 @@ class Core:
 
     def close_slot(self, now_ns: int) -> None:
         """End of a time slot: what the kernel filtered still counts as seen."""
-        self._learner.recount(self._source.behaviours(), now_ns)
+        self._slot += 1
+        if self._upkeep:
+            due = Phase(self._slot % self._rearm_slots, self._rearm_slots)
+            self._learner.recount(self._upkeep.sweep(due), now_ns)
+        else:
+            self._learner.recount(self._source.behaviours(), now_ns)
         alive = ((c.id, workload_of(c)) for c in self._identifier.containers())
         self._learner.advance(now_ns, alive)
 
+    def _note_throttles(self, upkeep: Upkeep, now_ns: int) -> None:
+        """What is held back now, and what fell silent; profiles that miss events know it."""
+        boot_to_unix_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._throttling.released(upkeep.release(), now_ns)
+        self._throttling.seen(upkeep.throttled(), boot_to_unix_ns)
+        for kind, workload in self._throttling.active():
+            if (name := kind.name.lower()) in _BEHAVIOUR_OF:
+                self._learner.note_loss(_BEHAVIOUR_OF[name], now_ns, workload)
+
+    def _make_room(self, counters: Mapping[str, Mapping[str, int]], now_ns: int) -> None:
+        """Where a behaviour found the filter full, the coldest go."""
+        full = sum(causes.get("filter_full", 0) for causes in counters.values())
+        if full > self._filter_full and self._upkeep:
+            self._learner.recount(self._upkeep.sweep(crowded=True), now_ns)
+        self._filter_full = full
+
+    def throttles(self) -> tuple[ThrottleEntry, ...]:
+        """What the kernel held back since the sensor started, by cgroup and class."""
+        return self._throttling.entries()
+
     def _note_losses(self, now_ns: int) -> None:
-        for name, causes in self._source.counters().items():
+        counters = self._source.counters()
+        self._make_room(counters, now_ns)
+        for name, causes in counters.items():
             lost = sum(n for cause, n in causes.items() if cause.startswith("lost_"))
             if lost > self._lost.get(name, 0):
                 self._lossy_until[name] = now_ns + _LOSSY_NS
@@ -117,4 +169,6 @@ class Core:
             "detect_windows_evicted": self._detector.counters()["windows_evicted"],
             **self._sink.dropped(),
             **self._errors,
+            "rearm_refused": self._watched.refused,
+            "throttles_forgotten": self._throttling.forgotten,
         }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from agent.source.port import ProbeState
+from agent.throttling import ThrottleEntry
 
 
 class LedgerEvent(IntEnum):
@@ -32,7 +33,8 @@ class Ledger:
 
     `watching_since_ns` is 0 until the sensor is attached; `previous_entry_ns` is the time of the last entry of the
     run before (0: none known): between it and `watching_since_ns` nobody watched. `counters` is class → cause →
-    count since the sensor started; `dropped` what was refused after the kernel, by cause.
+    count since the sensor started, summed over CPUs; `dropped` what was refused after the kernel, by cause; `throttles`
+    what was held back of which container.
     """
 
     time_ns: int
@@ -45,3 +47,4 @@ class Ledger:
     container_ids: tuple[str, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     profiles: tuple[ProfileState, ...] = ()
+    throttles: tuple[ThrottleEntry, ...] = ()

@@ -67,6 +67,7 @@ class Agent:
             learner=self._learner,
             detector=self._detector,
             sink=self._sink,
+            rearm_slots=max(1, round(config.rearm_s / config.slot_s)),
         )
         self._newest: Status | None = None
 
@@ -192,6 +193,7 @@ class Agent:
             counters=self._source.counters(),
             container_ids=tuple(c.id for c in self._identifier.containers()),
             dropped=self._core.dropped(),
+            throttles=self._core.throttles(),
             profiles=tuple(
                 ProfileState(s.workload, s.behaviour, s.state, s.completeness, s.members)
                 for s in self._learner.states()

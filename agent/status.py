@@ -38,6 +38,7 @@ class Status:
             "dropped": dict(ledger.dropped),
             "containers": list(ledger.container_ids),
             "profiles": [asdict(p) for p in ledger.profiles],
+            "throttles": [asdict(t) for t in ledger.throttles],
             "detector": self.detector,
             "spool": asdict(self.spool) if self.spool else None,
             "uplink": asdict(self.uplink) if self.uplink else None,

@@ -204,9 +204,14 @@ class Learner:
             for tracked in self._tracked.values():
                 tracked.profile.close_slot()
 
-    def note_loss(self, behaviour_class: str, now_ns: int) -> None:
-        """Events of this class (exec, write, egress) were lost somewhere on the node: every profile is lossy in it."""
+    def note_loss(self, behaviour_class: str, now_ns: int, workload: Workload | None = None) -> None:
+        """Events of this class (exec, write, egress) were lost: of one workload, or somewhere on the node.
+
+        Without a workload every profile is lossy in it.
+        """
         for tracked in self._tracked.values():
+            if workload is not None and tracked.key != (workload.key, workload.version):
+                continue
             if behaviour_class in tracked.profile.classes:
                 tracked.profile.classes[behaviour_class].note_loss()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from vedette.v1 import agent_pb2, finding_pb2
 
 from agent.ledger import Ledger
+from agent.throttling import ThrottleEntry
 from detection.finding import Entity, FieldValue, Finding, Technique
 
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -98,6 +99,18 @@ def _ledger(ledger: Ledger) -> agent_pb2.Ledger:
             )
             for p in ledger.profiles
         ],
+        throttles=[_throttle(t) for t in ledger.throttles],
+    )
+
+
+def _throttle(entry: ThrottleEntry) -> agent_pb2.Throttle:
+    return agent_pb2.Throttle(
+        container_id=text(entry.container_id),
+        workload=text(entry.workload),
+        event_class=entry.behaviour,
+        times=entry.times,
+        held_back=entry.held_back,
+        active_since_ns=entry.active_since_ns,
     )
 
 

@@ -66,7 +66,7 @@ class Payload(_message.Message):
     def __init__(self, finding: _Optional[_Union[_finding_pb2.Finding, _Mapping]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ...) -> None: ...
 
 class Ledger(_message.Message):
-    __slots__ = ("time_ns", "event", "run_id", "watching_since_ns", "previous_entry_ns", "probes", "counters", "container_ids", "dropped", "profiles")
+    __slots__ = ("time_ns", "event", "run_id", "watching_since_ns", "previous_entry_ns", "probes", "counters", "container_ids", "dropped", "profiles", "throttles")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class Ledger(_message.Message):
     CONTAINER_IDS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
+    THROTTLES_FIELD_NUMBER: _ClassVar[int]
     time_ns: int
     event: LedgerEvent
     run_id: str
@@ -94,7 +95,8 @@ class Ledger(_message.Message):
     container_ids: _containers.RepeatedScalarFieldContainer[str]
     dropped: _containers.ScalarMap[str, int]
     profiles: _containers.RepeatedCompositeFieldContainer[ProfileState]
-    def __init__(self, time_ns: _Optional[int] = ..., event: _Optional[_Union[LedgerEvent, str]] = ..., run_id: _Optional[str] = ..., watching_since_ns: _Optional[int] = ..., previous_entry_ns: _Optional[int] = ..., probes: _Optional[_Iterable[_Union[ProbeState, _Mapping]]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., container_ids: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ...) -> None: ...
+    throttles: _containers.RepeatedCompositeFieldContainer[Throttle]
+    def __init__(self, time_ns: _Optional[int] = ..., event: _Optional[_Union[LedgerEvent, str]] = ..., run_id: _Optional[str] = ..., watching_since_ns: _Optional[int] = ..., previous_entry_ns: _Optional[int] = ..., probes: _Optional[_Iterable[_Union[ProbeState, _Mapping]]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., container_ids: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., throttles: _Optional[_Iterable[_Union[Throttle, _Mapping]]] = ...) -> None: ...
 
 class ProbeState(_message.Message):
     __slots__ = ("name", "attached", "consequence")
@@ -120,6 +122,22 @@ class ClassCounters(_message.Message):
     event_class: str
     counts: _containers.ScalarMap[str, int]
     def __init__(self, event_class: _Optional[str] = ..., counts: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Throttle(_message.Message):
+    __slots__ = ("container_id", "workload", "event_class", "times", "held_back", "active_since_ns")
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    EVENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    HELD_BACK_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    container_id: str
+    workload: str
+    event_class: str
+    times: int
+    held_back: int
+    active_since_ns: int
+    def __init__(self, container_id: _Optional[str] = ..., workload: _Optional[str] = ..., event_class: _Optional[str] = ..., times: _Optional[int] = ..., held_back: _Optional[int] = ..., active_since_ns: _Optional[int] = ...) -> None: ...
 
 class ProfileState(_message.Message):
     __slots__ = ("workload", "behaviour", "state", "completeness", "members")
