@@ -17,6 +17,7 @@ _LOG_END = "-- END PROG LOAD LOG --"
 _NO_REASON = ("processed ", "verification time ", "-- ", "libbpf: ")  # lines around the verifier's reason
 _REASON_MAX = 200
 _LOADS_MAX = 200  # far above the number of programs and maps together
+_BLAMED_MAX = 3  # after so many failed loads it is cheaper to try each program alone
 
 
 class LoadedObject(NamedTuple):
@@ -65,18 +66,20 @@ def load(lib: LibBpf, path: Path, sizes: Mapping[str, int], programs: Iterable[s
     """Load the named programs of an object, as many of them as the kernel takes.
 
     sizes: entries of maps; a kernel that refuses one of these maps refuses the sensor. Each refusal costs one more
-    load of all the rest. Raises: SourceError with libbpf's words where nothing is left to load.
+    load of all the rest, many together one load of each program alone. Raises: SourceError with libbpf's words where
+    nothing is left to load.
     """
     plan = _Plan(lib, path, sizes, programs)
-    for _ in range(_LOADS_MAX):
+    for attempt in range(_LOADS_MAX):
         pointer = plan.open(plan.wanted())
         result = lib.bpf.bpf_object__load(pointer)
         if result == 0:
             return LoadedObject(pointer, plan.refused)
         lib.bpf.bpf_object__close(pointer)
-        if not _learn(plan, lib.log()) and not _try_each(plan):
-            break
-        if not plan.wanted():
+        learned = _learn(plan, lib.log())
+        if not learned or attempt == _BLAMED_MAX:
+            learned |= _try_each(plan)
+        if not learned or not plan.wanted():
             break
     raise SourceError(
         f"the kernel refuses the sensor's programs: {os.strerror(-result)}; "

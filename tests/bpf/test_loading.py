@@ -1,13 +1,15 @@
 """What a kernel refuses is left out, with its reason, and the rest is loaded."""
 
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.errors import SourceError
-from agent.source.libbpf import LibBpf
+from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.loading import load
+from agent.source.programs import PROGRAMS, find_tracefs, missing_for
 
 pytestmark = pytest.mark.bpf
 
@@ -57,3 +59,19 @@ def test_a_map_that_must_be_there_is_not_done_without(partial):
     """A map whose size is asked for belongs to the sensor's core: without it nothing is loaded."""
     with pytest.raises(SourceError, match="unknown"):
         load(LibBpf(), partial, {"unknown": 1}, ["good"])
+
+
+@pytest.mark.parametrize("name", ["vedette.bpf.o", "vedette-helpers.bpf.o"])
+def test_this_kernel_takes_every_program_of_both_objects(name):
+    """The object for older kernels loads here too, so what breaks only there shows without booting one."""
+    lib = LibBpf()
+    with closing(KernelTypes(lib)) as types:
+        if name == "vedette.bpf.o" and types.function("bpf_rdonly_cast") < 0:
+            pytest.skip("this kernel has no bpf_rdonly_cast (Linux 6.2)")
+        tracefs = find_tracefs(lib)
+        wanted = [program.name for program in PROGRAMS if missing_for(program, types, tracefs) is None]
+    loaded = load(lib, LIBRARY / name, {"ring": 1 << 20}, wanted)
+    absent = [name for name in wanted if not lib.bpf.bpf_object__find_program_by_name(loaded.pointer, name.encode())]
+    lib.bpf.bpf_object__close(loaded.pointer)
+    assert dict(loaded.refused) == {}
+    assert absent == []
