@@ -2,8 +2,11 @@
 /* All probe families in one translation unit. Not linked from an object each: libbpf before 1.2 cannot
  * link two objects that call the same kernel function (see docs/adr/0004-hooks.md).
  */
+#include "probes/attribute.bpf.c"
 #include "probes/cgroup.bpf.c"
 #include "probes/file.bpf.c"
+#include "probes/mount.bpf.c"
 #include "probes/net.bpf.c"
+#include "probes/path.bpf.c"
 #include "probes/perm.bpf.c"
 #include "probes/process.bpf.c"

@@ -52,6 +52,7 @@ class CoReSource:
         self._reading = threading.Lock()
         self._states: dict[str, ProbeState] = {}
         self._links: list[Any] = []
+        self._rows: list[Program] = []
         self._loaded: list[Program] = []
         self._last_counters: Mapping[str, Mapping[str, int]] = {}
         self._object: Any = None
@@ -80,10 +81,13 @@ class CoReSource:
         with closing(KernelTypes(self._lib)) as types:
             path = self._directory / (_OBJECT if types.function(_PLAIN_LOADS) > 0 else OBJECT_HELPERS)
             programs = self._supported(types)
-        loaded = load(self._lib, path, self._sizes, programs)
+        loaded = load(self._lib, path, self._sizes, dict.fromkeys(program.function for program in programs))
         self._object = loaded.pointer
-        for name, reason in loaded.refused.items():
-            self._states[name] = ProbeState(name, False, f"the kernel refuses it ({reason}): {programs[name].unseen}")
+        self._rows = [program for program in programs if program.function not in loaded.refused]
+        for program in programs:
+            if reason := loaded.refused.get(program.function):
+                text = f"the kernel refuses it ({reason}): {program.unseen}"
+                self._states[program.name] = ProbeState(program.name, False, text)
 
     def read(self, timeout_s: float) -> RawBatch | None:
         """The next records; returns as soon as there are some. Raises: SourceError."""
@@ -104,7 +108,7 @@ class CoReSource:
         counters = self._counters.read()
         for causes in counters.values():
             causes.update(dict.fromkeys(("lost_recursion", *CAUSES), 0))
-        for program in self._loaded:
+        for program in {program.function: program for program in self._loaded}.values():
             fd = self._program_fd(program)
             counters[program.event.name.lower()]["lost_recursion"] += self._lib.recursion_misses(fd)
         for (kind, cause), count in self._filter.let_go.items() if self._filter else ():
@@ -151,22 +155,20 @@ class CoReSource:
         if table:
             table.close()
 
-    def _supported(self, types: KernelTypes) -> dict[str, Program]:
-        """The programs whose needs the kernel fulfils, by name; says of the others what is missing."""
-        tracefs, supported = find_tracefs(self._lib), {}
+    def _supported(self, types: KernelTypes) -> list[Program]:
+        """The programs whose needs the kernel fulfils; says of the others what is missing."""
+        tracefs, supported = find_tracefs(self._lib), []
         for program in PROGRAMS:
             missing = missing_for(program, types, tracefs)
             if missing is None:
-                supported[program.name] = program
+                supported.append(program)
             elif missing:
                 self._states[program.name] = ProbeState(program.name, False, f"{missing}: {program.unseen}")
         return supported
 
     def _attach(self) -> None:
-        for program in PROGRAMS:
-            if self._program_fd(program) < 0:
-                continue
-            link = self._lib.bpf.bpf_program__attach(self._program(program))
+        for program in self._rows:
+            link = self._link(program)
             reason = os.strerror(self._lib.ffi.errno)
             if link == self._lib.ffi.NULL:
                 self._states[program.name] = ProbeState(program.name, False, f"{reason}: {program.unseen}")
@@ -177,6 +179,12 @@ class CoReSource:
         if not self._links:
             raise SourceError("no program could be attached; `vedette probe` says what is missing")
 
+    def _link(self, program: Program) -> Any:
+        if not program.code:
+            return self._lib.bpf.bpf_program__attach(self._program(program))
+        category, name = program.hook.encode().split(b":")
+        return self._lib.bpf.bpf_program__attach_tracepoint(self._program(program), category, name)
+
     def _detach(self) -> None:
         for link in self._links:
             self._lib.bpf.bpf_link__destroy(link)
@@ -186,7 +194,7 @@ class CoReSource:
         return int(self._lib.bpf.bpf_program__fd(self._program(program)))
 
     def _program(self, program: Program) -> Any:
-        return self._lib.bpf.bpf_object__find_program_by_name(self._object, program.name.encode())
+        return self._lib.bpf.bpf_object__find_program_by_name(self._object, program.function.encode())
 
     def _map(self, name: str) -> int:
         return int(self._lib.bpf.bpf_map__fd(self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())))

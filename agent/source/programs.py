@@ -13,7 +13,8 @@ class Program(NamedTuple):
     """One program of vedette.bpf.o.
 
     hook: `btf:NAME` (BTF tracepoint) or `syscalls:NAME` (classic tracepoint). parameters: how many the
-    tracepoint must hand over at least; `below` means it must have fewer than that.
+    tracepoint must hand over at least; `below` means it must have fewer than that. code: the program of the object
+    where several rows of this table attach one, "" where it has the row's name.
     """
 
     name: str
@@ -22,10 +23,37 @@ class Program(NamedTuple):
     unseen: str
     parameters: int = 0
     below: bool = False
+    code: str = ""
+
+    @property
+    def function(self) -> str:
+        """The program's name in the object."""
+        return self.code or self.name
 
 
 _FILES = "files opened through {} go unseen"
 _MODES = "permission changes through {} go unseen"
+
+_CHANGES = "changes of the file tree through {} go unseen"
+_BY_NAME = (
+    *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir"),
+    *("mkdir", "mkdirat", "mknod", "mknodat", "truncate", "chown", "lchown", "fchownat"),
+    *("setxattr", "lsetxattr", "setxattrat"),
+)
+_BY_FILE = ("ftruncate", "fchown", "fsetxattr")
+_MOUNTS = ("mount", "move_mount", "umount", "pivot_root")
+
+
+def _path(call: str, code: str) -> Program:
+    name = f"{code.partition('_')[0]}_{call}"
+    return Program(name, EventType.PATH, f"syscalls:sys_exit_{call}", _CHANGES.format(call), code=code)
+
+
+_PATHS = (
+    *(_path(call, "path_change") for call in _BY_NAME),
+    *(_path(call, "attribute_change") for call in _BY_FILE),
+    *(_path(call, f"mount_{call}") for call in _MOUNTS),
+)
 
 PROGRAMS = (
     Program("process_fork", EventType.FORK, "btf:sched_process_fork", "new processes go unseen: ancestry has gaps"),
@@ -43,6 +71,7 @@ PROGRAMS = (
     Program("perm_fchmod", EventType.CHMOD, "syscalls:sys_exit_fchmod", _MODES.format("fchmod")),
     Program("perm_fchmodat", EventType.CHMOD, "syscalls:sys_exit_fchmodat", _MODES.format("fchmodat")),
     Program("perm_fchmodat2", EventType.CHMOD, "syscalls:sys_exit_fchmodat2", _MODES.format("fchmodat2")),
+    *_PATHS,
     Program("cgroup_mkdir", EventType.CGROUP_MKDIR, "btf:cgroup_mkdir", "new containers are found late"),
     Program("cgroup_rmdir", EventType.CGROUP_RMDIR, "btf:cgroup_rmdir", "containers that ended are noticed late"),
 )

@@ -77,6 +77,11 @@ static __always_inline __u32 file__flags(struct file *file)
 	return flags;
 }
 
+static __always_inline struct mount *vfsmount__mount(struct vfsmount *vfsmount)
+{
+	return compat__typed(struct mount, (void *)((__u64)vfsmount - bpf_core_field_offset(struct mount, mnt)));
+}
+
 enum memory { OF_KERNEL, OF_USER };
 
 /* Append a NUL-terminated string of at most `bound` bytes with its NUL; gives the bytes it takes
@@ -136,7 +141,7 @@ static __always_inline __u32 path__name(struct dentry *dentry, struct vfsmount *
  */
 static __always_inline __u16 tail__path(struct record *r, struct dentry *dentry, struct vfsmount *vfsmount)
 {
-	struct mount *mount = compat__typed(struct mount, (void *)((__u64)vfsmount - bpf_core_field_offset(struct mount, mnt)));
+	struct mount *mount = vfsmount__mount(vfsmount);
 	__u32 begin = r->end;
 	int step;
 

@@ -41,7 +41,8 @@ struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp
 struct qstr { __u32 hash, len; const unsigned char *name; };
 struct llist_node { struct llist_node *next; };
 struct timespec64 { long long tv_sec; long tv_nsec; };
-struct super_block { __u32 s_dev; unsigned long s_magic; };
+struct file_system_type { const char *name; };
+struct super_block { __u32 s_dev; unsigned long s_magic; struct file_system_type *s_type; };
 struct inode {
 	__u16 i_mode;
 	struct super_block *i_sb;
@@ -55,10 +56,15 @@ struct inode {
 struct inode___before_6_11 { struct timespec64 __i_ctime; };
 struct inode___before_6_6 { struct timespec64 i_ctime; };
 struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_inode; };
-struct vfsmount { struct dentry *mnt_root; };
-struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; };
+struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; };
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+	const char *mnt_devname;
+};
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
-struct fs_struct { struct path pwd; };
+struct fs_struct { struct path pwd, root; };
 struct file {
 	unsigned int f_mode;
 	unsigned int f_flags;
