@@ -179,14 +179,18 @@ static __always_inline __u16 tail__argv(struct record *r, struct mm_struct *mm, 
 {
 	unsigned long start = READ(mm, arg_start);
 	__u32 n = READ(mm, arg_end) - start;
+	volatile __u32 bound;
 
 	*total = n;
 	if (n > ARGV_BYTES) {
 		n = ARGV_BYTES;
 		r->flags |= EV_F_TRUNCATED;
 	}
-	/* verifier: the mask keeps the bound where the compiler reorders the comparison above */
-	if (bpf_probe_read_user(&r->bytes[r->end & RECORD_MASK], n & ARGV_MASK, (void *)start)) {
+	/* verifier: the mask keeps the bound where the compiler reorders the comparison above; volatile, or a
+	 * compiler for the first BPF instruction set (BCC's) takes the mask for needless
+	 */
+	bound = n;
+	if (bpf_probe_read_user(&r->bytes[r->end & RECORD_MASK], bound & ARGV_MASK, (void *)start)) {
 		r->flags |= EV_F_READ_FAILED;
 		return 0;
 	}
