@@ -20,7 +20,7 @@ _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _RAW_TRACEPOINT, _TRACEPOINT = 17, 5  # enum bpf_prog_type
 _LOAD_IMMEDIATE, _PSEUDO_MAP = 0x18, 1
 _INSTRUCTION = struct.Struct("=BBhi")
-_LOG_BYTES = 64 << 10
+_LOG_BYTES = 16 << 20  # of a program the kernel refuses; the reason is at the end
 _PERF_TYPE_TRACEPOINT, _PERF_ATTR_BYTES, _FD_CLOEXEC = 2, 112, 8
 _IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
