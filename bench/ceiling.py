@@ -1,6 +1,7 @@
 """How many records the agent can take when nothing is filtered: `vedette record --unfiltered`."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -37,12 +38,13 @@ def measure(rate: int) -> Ceiling:
     recording.unlink(missing_ok=True)
     count, group = rate * _SECONDS, Group("load")
     command = [str(BUILD / "open_storm"), str(count), "1", str(BUILD / "files"), "64", str(rate)]
-    with Subject(("record", "--unfiltered", str(recording))) as agent:
+    with Subject(("record", "--unfiltered", "--max-mb", "4096", str(recording)), ready="writing") as agent:
+        agent.wait_attached()
         cpu = agent.group.cpu_s()
         done = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=group.entry())
         agent.drain()
         used, memory_mb = agent.group.cpu_s() - cpu, agent.memory_mb()
-    said = agent.last_line()
+    told = re.search(r"(\d+) lost", agent.said())
     reached = count / json.loads(done.stdout)["wall_s"]
     recording.unlink(missing_ok=True)
-    return Ceiling(rate, reached, count, int(said.get("lost", -1)), used / count * 1e6, memory_mb)
+    return Ceiling(rate, reached, count, int(told.group(1)) if told else 0, used / count * 1e6, memory_mb)

@@ -24,12 +24,14 @@ class Subject:
 
     command = str(Path(sys.executable).with_name("vedette"))
 
-    def __init__(self, arguments: Sequence[str] = (), launcher: Sequence[str] = ()) -> None:
+    def __init__(self, arguments: Sequence[str] = (), ready: str = "ready") -> None:
+        """Other `arguments` than the stock ones; `ready` is what it says when it watches."""
         self.directory = BUILD / "agent"
         self.output = self.directory / "findings.jsonl"
         self._status = self.directory / "status.json"
         self._log = self.directory / "agent.log"
-        self._arguments = (*launcher, self.command, *(arguments or self._stock()))
+        self._arguments = (self.command, *(arguments or self._stock()))
+        self._ready = ready.encode()
         self.group = Group("agent")
         self.ready_s = 0.0
         self.stop_s = 0.0
@@ -66,7 +68,7 @@ class Subject:
 
     def _wait_ready(self, begun: float) -> None:
         end = begun + _READY_S
-        while b"ready" not in self._log.read_bytes():
+        while self._ready not in self._log.read_bytes():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"the agent did not start: {self._log.read_text()[-2000:]}")
             time.sleep(0.01)
@@ -138,11 +140,13 @@ class Subject:
                 found.add(int(match.group(1)))
         return found
 
-    def last_line(self) -> dict[str, Any]:
-        """The last thing it said, where that is a JSON object."""
-        lines = self._log.read_text().splitlines()
-        try:
-            said = json.loads(lines[-1]) if lines else {}
-        except ValueError:
-            said = {}
-        return said if isinstance(said, dict) else {}
+    def wait_attached(self) -> None:
+        """Wait until its programs are in the kernel, for a command that does not say so."""
+        end = time.monotonic() + _READY_S
+        while not self._program_ids() and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(_SETTLE_S)
+
+    def said(self) -> str:
+        """All it has written to its log."""
+        return self._log.read_text()
