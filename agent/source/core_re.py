@@ -127,6 +127,10 @@ class CoReSource:
         """As the port says. Raises: SourceError."""
         return self._filter.sweep(due, crowded=crowded) if self._filter else []
 
+    def folded(self, kind: EventType) -> int:
+        """How often behaviours were seen that the filter let go of: with those it knows, all that ever entered it."""
+        return self._filter.folded[kind] if self._filter else 0
+
     def throttled(self) -> list[ThrottleState]:
         """As the port says. Raises: SourceError."""
         return self._throttles.active() if self._object is not None else []

@@ -48,7 +48,7 @@ class Filter:
                 "no memory for the novelty filter's table: give the agent more, or the filter fewer entries"
             )
         self.let_go: Counter[tuple[EventType, str]] = Counter()
-        self.folded = 0
+        self.folded: Counter[EventType] = Counter()
 
     def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
         """Behaviours whose count changed since the last sweep, and those let go, with their last count.
@@ -71,7 +71,7 @@ class Filter:
         for key in keys:
             raw = _KEY.pack(key.cgroup_id, *key.exe, key.object, key.type, 0)
             if self._lib.bpf.bpf_map_lookup_and_delete_elem(self._fd, raw, values) == 0:
-                self.folded += sum(values)
+                self.folded[key.type] += sum(values)
             elif self._lib.bpf.bpf_map_delete_elem(self._fd, raw) != 0:
                 continue
             self.let_go[key.type, "forgotten"] += 1
@@ -104,5 +104,5 @@ class Filter:
             event_type = _KINDS[kind]
             if gone:
                 self.let_go[event_type, _Gone(gone).name.lower()] += 1
-                self.folded += count
+                self.folded[event_type] += count
             yield BehaviourKey(cgroup_id, event_type, FileId(ino, dev, generation), thing), count

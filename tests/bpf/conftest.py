@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from agent.decode.decode import Decoder
-from agent.events import Call, CallKind, Event, Exec
+from agent.events import Call, CallKind, Event, Exec, PathChange
 from agent.source.core_re import CoReSource
 
 E = TypeVar("E")
@@ -96,6 +96,12 @@ def cgroup2_root() -> Path:
         if kind == "cgroup2":
             return Path(target)
     pytest.skip("needs a cgroup v2 hierarchy")
+
+
+@pytest.fixture
+def cgroup_root() -> Path:
+    """The v2 hierarchy's mount point."""
+    return cgroup2_root()
 
 
 class Container:
@@ -227,3 +233,38 @@ class Calls:
 def calls(sensor: Recorder, container: Container, calls_program: Path) -> Calls:
     """A container to make calls in."""
     return Calls(sensor, container, calls_program)
+
+
+@pytest.fixture(scope="session")
+def path_calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled program that makes calls by name (tests/bpf/path_calls.c), static."""
+    target = tmp_path_factory.mktemp("paths") / "path_calls"
+    subprocess.run(["clang", "-O2", "-static", "-o", target, Path(__file__).with_name("path_calls.c")], check=True)
+    return target
+
+
+class Changes:
+    """Changes the file tree of a container and gives the records of it."""
+
+    def __init__(self, sensor: Recorder, container: Container, program: Path) -> None:
+        self._sensor, self.container = sensor, container
+        shutil.copy(program, container.root / "bin/path_calls")
+
+    def __call__(self, *words: object, works: bool = True, capabilities: Sequence[str] = ()) -> list[PathChange]:
+        """Run `path_calls WORDS`, each of which must succeed if `works`; the changes seen of that process."""
+        given = [word for name in capabilities for word in ("--cap", name)]
+        script = "/bin/path_calls " + " ".join(f"'{word}'" for word in words) + " > /tmp/results"
+        self.container.runc("exec", *given, self.container.name, "/bin/sh", "-c", script)
+        results = (self.container.root / "tmp/results").read_text().split()
+        assert results, script
+        assert not works or not any(result.startswith("-") for result in results), (script, results)
+        caller = self._sensor.of(Exec, lambda e: e.path == "/bin/path_calls")[-1]
+        made = self._sensor.of(PathChange, lambda e: e.head.task.pid == caller.head.task.pid)
+        assert all((e.exe, e.head.task.cgroup_id) == (caller.exe, self.container.cgroup_id) for e in made)
+        return made
+
+
+@pytest.fixture
+def change(sensor: Recorder, container: Container, path_calls: Path) -> Changes:
+    """A container whose files are changed."""
+    return Changes(sensor, container, path_calls)
