@@ -4,9 +4,11 @@
  */
 #include "probes/attribute.bpf.c"
 #include "probes/cgroup.bpf.c"
+#include "probes/dns.bpf.c"
 #include "probes/file.bpf.c"
 #include "probes/mount.bpf.c"
 #include "probes/net.bpf.c"
 #include "probes/path.bpf.c"
 #include "probes/perm.bpf.c"
 #include "probes/process.bpf.c"
+#include "probes/socket.bpf.c"

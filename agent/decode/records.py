@@ -6,6 +6,10 @@ from struct import Struct
 from typing import Any
 
 from agent.decode import layout
+from agent.decode.dns import DnsReader
+from agent.decode.malformed import MalformedError
+from agent.decode.malformed import check as _check
+from agent.decode.sockets import SocketReader
 from agent.decode.strings import Memo, arguments, comm, path, text
 from agent.events import (
     Address,
@@ -37,17 +41,6 @@ Reader = Callable[[bytes, int, int, int], Event]
 _make_task: Callable[[Any], Task] = Task._make
 
 
-class MalformedError(Exception):
-    """A record breaks the contract; the first argument is the cause, as it is counted."""
-
-
-def _check(size: int, expected: int, pad: object = 0) -> None:
-    if size != expected:
-        raise MalformedError("length")
-    if pad not in (0, bytes(6)):
-        raise MalformedError("padding")
-
-
 class Records:
     """The readers of every type, and the strings they have met. One per thread."""
 
@@ -70,6 +63,8 @@ class Records:
             EventType.CHMOD: self.chmod,
             EventType.CGROUP_MKDIR: self.cgroup,
             EventType.CGROUP_RMDIR: self.cgroup,
+            EventType.SOCKET: SocketReader(self._head, self._addresses),
+            EventType.DNS: DnsReader(self._head, self._addresses),
         }
 
     def _head(self, kind: EventType, v: tuple[Any, ...], boot_to_unix: int) -> Head:

@@ -14,7 +14,8 @@ class Program(NamedTuple):
 
     hook: `btf:NAME` (BTF tracepoint) or `syscalls:NAME` (classic tracepoint). parameters: how many the
     tracepoint must hand over at least; `below` means it must have fewer than that. code: the program of the object
-    where several rows of this table attach one, "" where it has the row's name.
+    where several rows of this table attach one, "" where it has the row's name. without: the BTF tracepoint this
+    program stands in for, on kernels that lack it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Program(NamedTuple):
     parameters: int = 0
     below: bool = False
     code: str = ""
+    without: str = ""
 
     @property
     def function(self) -> str:
@@ -55,6 +57,22 @@ _PATHS = (
     *(_path(call, f"mount_{call}") for call in _MOUNTS),
 )
 
+# Kernels before 6.3 have no hook where all datagrams pass; there the calls made for them must do.
+_DATAGRAMS = "UDP peers and DNS questions"
+_ANSWERS = "DNS answers"
+
+
+def _socket(call: str, what: str) -> Program:
+    name = f"socket_{'create' if call == 'socket' else call}"
+    return Program(name, EventType.SOCKET, f"syscalls:sys_exit_{call}", f"{what} go unseen")
+
+
+def _datagram(call: str, code: str = "", without: str = "") -> Program:
+    what = _DATAGRAMS if call.startswith("send") else _ANSWERS
+    unseen = f"{what} through {call} go unseen"
+    return Program(f"dns_{call}", EventType.DNS, f"syscalls:sys_exit_{call}", unseen, code=code, without=without)
+
+
 PROGRAMS = (
     Program("process_fork", EventType.FORK, "btf:sched_process_fork", "new processes go unseen: ancestry has gaps"),
     Program("process_exec", EventType.EXEC, "btf:sched_process_exec", "executed programs go unseen"),
@@ -74,6 +92,19 @@ PROGRAMS = (
     *_PATHS,
     Program("cgroup_mkdir", EventType.CGROUP_MKDIR, "btf:cgroup_mkdir", "new containers are found late"),
     Program("cgroup_rmdir", EventType.CGROUP_RMDIR, "btf:cgroup_rmdir", "containers that ended are noticed late"),
+    # Sockets and datagrams (EV_SOCKET, EV_DNS).
+    _socket("socket", "raw and packet sockets"),
+    _socket("bind", "addresses bound"),
+    _socket("listen", "listeners"),
+    _socket("connect", "unix and UDP peers connected to, and refused TCP connections,"),
+    Program("dns_sent", EventType.DNS, "btf:sock_send_length", f"{_DATAGRAMS} through write go unseen"),
+    Program("dns_received", EventType.DNS, "btf:sock_recv_length", f"{_ANSWERS} through read go unseen"),
+    _datagram("sendto", "dns_send", without="sock_send_length"),
+    _datagram("sendmsg", "dns_send", without="sock_send_length"),
+    _datagram("recvfrom", without="sock_recv_length"),
+    _datagram("recvmsg", without="sock_recv_length"),
+    _datagram("sendmmsg"),
+    _datagram("recvmmsg"),
 )
 
 
@@ -87,6 +118,8 @@ class Tracepoints(Protocol):
 def missing_for(program: Program, types: Tracepoints, tracefs: Path | None) -> str | None:
     """What the kernel lacks for a program; "" where another program stands in; None where nothing."""
     kind, name = program.hook.split(":")
+    if program.without and types.parameters(program.without) >= 0:
+        return ""
     if kind == "btf":
         parameters = types.parameters(name)
         if parameters < 0:

@@ -113,13 +113,16 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
 struct sock { struct sock_common __sk_common; __u16 sk_protocol; };
-struct socket { struct sock *sk; };
+struct socket { short type; struct sock *sk; };
+struct sockaddr_un { __u16 sun_family; char sun_path[108]; };
+struct unix_address { int len; struct sockaddr_un name[1]; };
+struct unix_sock { struct unix_address *addr; struct sock *peer; };
 
 /* User registers as a system call saved them. */
 #if defined(__TARGET_ARCH_x86)
-struct pt_regs { unsigned long di, si, dx, r10, r8, r9; };
+struct pt_regs { unsigned long di, si, dx, r10, r8, r9, orig_ax; };
 #elif defined(__TARGET_ARCH_arm64)
-struct pt_regs { __u64 regs[31], orig_x0; };
+struct pt_regs { __u64 regs[31], orig_x0; int syscallno; };
 #endif
 
 /* Classic tracepoints' arguments; the layout of their first 16 bytes is ABI. */

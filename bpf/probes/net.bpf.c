@@ -1,51 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* TCP connections attempted and accepted. */
-#include "../include/emit.h"
-
-/* Both ends of a socket. An IPv4 peer of a dual-stack socket is an IPv4 peer. */
-struct ends {
-	__u8 local[16], peer[16];
-	__u16 local_port, peer_port, family, protocol;
-};
-
-/* What makes a connection the same behaviour as an earlier one (ev_novelty_key.object): the peer,
- * and the port of the side that serves.
- */
-struct peer {
-	__u8 addr[16];
-	__u16 port, family, protocol, pad;
-};
-_Static_assert(sizeof(struct peer) == sizeof(((struct ev_novelty_key *)0)->object), "fills the object");
-
-#define V4_MAPPED 0xffff0000 /* third word of ::ffff:a.b.c.d as it lies in memory */
-
-static __always_inline int sock__ends(const struct sock *sk, struct ends *out)
-{
-	__u32 peer[4] = {}, local[4] = {};
-
-	out->family = READ(sk, __sk_common.skc_family);
-	out->protocol = READ(sk, sk_protocol);
-	out->local_port = READ(sk, __sk_common.skc_num);
-	out->peer_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
-	if (out->family == AF_INET) {
-		peer[0] = READ(sk, __sk_common.skc_daddr);
-		local[0] = READ(sk, __sk_common.skc_rcv_saddr);
-	} else if (out->family == AF_INET6) {
-		bpf_core_read(peer, sizeof(peer), &sk->__sk_common.skc_v6_daddr);
-		bpf_core_read(local, sizeof(local), &sk->__sk_common.skc_v6_rcv_saddr);
-		if (!peer[0] && !peer[1] && peer[2] == V4_MAPPED) {
-			out->family = AF_INET;
-			peer[0] = peer[3];
-			local[0] = local[3];
-			peer[2] = peer[3] = local[1] = local[2] = local[3] = 0;
-		}
-	} else {
-		return 0;
-	}
-	__builtin_memcpy(out->peer, peer, sizeof(peer));
-	__builtin_memcpy(out->local, local, sizeof(local));
-	return 1;
-}
+#include "../include/sockets.h"
 
 static __always_inline int conn__seen(const struct sock *sk, __u32 type)
 {
@@ -97,17 +52,15 @@ int BPF_PROG(net_connect, const struct sock *sk, int old_state, int new_state)
 
 static __always_inline int net__accepted(long fd)
 {
-	struct file *file;
 	struct socket *socket;
 
 	if (fd < 0)
 		return 0;
-	file = task__file(task__current(), fd);
-	if ((READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK) {
+	socket = fd__socket(task__current(), fd);
+	if (!socket) {
 		counters__bump(EV_ACCEPT, CTR_READ_FAILED);
 		return 0;
 	}
-	socket = compat__typed(struct socket, READ(file, private_data));
 	return conn__seen(READ(socket, sk), EV_ACCEPT);
 }
 
