@@ -4,6 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from struct import error as StructError  # noqa: N812
 from typing import Any
 
 import orjson
@@ -230,11 +231,17 @@ class Replay:
 
     def findings(self) -> Iterator[Finding]:
         """Play; the findings in the order they were made. `summary` is complete afterwards."""
-        self._identifier.seed()
+        self._seed()
         for finding in self._play():
             self.summary.findings[finding.rule_id] += 1
             yield finding
         self._sum_up()
+
+    def _seed(self) -> None:
+        try:
+            self._identifier.seed()
+        except (OSError, ValueError, OverflowError, StructError) as error:
+            raise RecordingError(f"the snapshot of the recorded host cannot be read: {error}; record again") from error
 
     @property
     def problem(self) -> str:
