@@ -225,7 +225,8 @@ class PathOp(IntEnum):
 class PathChange(NamedTuple):
     """A change of the file tree that succeeded. `path` is what was changed, `target` what it became or came from.
 
-    With EV_F_USER_PATH in `head.flags` both are the caller's strings and may be relative.
+    With EV_F_USER_PATH in `head.flags` both are the caller's strings, made absolute by the directory they start from:
+    symbolic links among their directories are not followed. A mount's target is a path for bind mounts and moves only.
     """
 
     head: Head

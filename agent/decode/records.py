@@ -9,6 +9,7 @@ from agent.decode import layout
 from agent.decode.dns import DnsReader
 from agent.decode.malformed import MalformedError
 from agent.decode.malformed import check as _check
+from agent.decode.paths import PathReader
 from agent.decode.sockets import SocketReader
 from agent.decode.strings import Memo, arguments, comm, path, text
 from agent.events import (
@@ -63,6 +64,7 @@ class Records:
             EventType.CHMOD: self.chmod,
             EventType.CGROUP_MKDIR: self.cgroup,
             EventType.CGROUP_RMDIR: self.cgroup,
+            EventType.PATH: PathReader(self._head),
             EventType.SOCKET: SocketReader(self._head, self._addresses),
             EventType.DNS: DnsReader(self._head, self._addresses),
         }

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
 
-from agent.events import Connection, Event, EventType, FileFlag, Open
+from agent.events import Connection, Event, EventType, FileFlag, Open, Socket
 from agent.source.port import BehaviourKey
 from detection.baseline.profile import Member
 
 _OBJECT_SIZE = 24
 _FILE = Struct("<QIIII")  # struct opened: ev_file_id, access, name
-_WRITES, _UNLINKED = 1, 2  # enum access
-_PEER = Struct("<16sHHHxx")  # address, port, family, protocol
+_WRITES, _UNLINKED, _TRUNCATES = 1, 2, 4  # enum access
+_O_TRUNC = 0o1000
+_PEER = Struct("<16sHHHH")  # struct peer: address, port, family, protocol, deed
 _AF_INET, _AF_INET6 = 2, 10
+_EPHEMERAL_PORT = 32768  # from here on the kernel takes all UDP ports for one
 
 
 def novelty_key(event: Event) -> BehaviourKey | None:
@@ -26,19 +28,25 @@ def novelty_key(event: Event) -> BehaviourKey | None:
     the peer, the port of the side that serves, the family and the protocol.
     """
     if isinstance(event, Open):
-        opened = _FILE.pack(*event.file, _access(event.file_flags), event.name)
+        opened = _FILE.pack(*event.file, _access(event), event.name)
         return BehaviourKey(event.head.task.cgroup_id, EventType.OPEN, event.exe, opened)
     if isinstance(event, Connection):
         family = _AF_INET if event.peer.version == 4 else _AF_INET6
         port = event.local_port if event.head.type == EventType.ACCEPT else event.peer_port
-        peer = _PEER.pack(event.peer.packed, port, family, event.protocol)
+        peer = _PEER.pack(event.peer.packed, port, family, event.protocol, 0)
         return BehaviourKey(event.head.task.cgroup_id, event.head.type, event.exe, peer)
+    if isinstance(event, Socket) and event.peer is not None:
+        port = event.peer_port if event.peer_port < _EPHEMERAL_PORT else 0
+        deed = event.op | -event.result << 8 & 0xFF00
+        peer = _PEER.pack(event.peer.packed, port, event.family, event.protocol, deed)
+        return BehaviourKey(event.head.task.cgroup_id, EventType.SOCKET, event.exe, peer)
     return None
 
 
-def _access(file_flags: int) -> int:
-    writes = _WRITES if file_flags & (FileFlag.WRITE | FileFlag.CREATED) else 0
-    return writes | (_UNLINKED if file_flags & FileFlag.UNLINKED else 0)
+def _access(event: Open) -> int:
+    writes = _WRITES if event.file_flags & (FileFlag.WRITE | FileFlag.CREATED) else 0
+    truncates = _TRUNCATES if event.open_flags & _O_TRUNC else 0
+    return writes | truncates | (_UNLINKED if event.file_flags & FileFlag.UNLINKED else 0)
 
 
 @dataclass(slots=True)

@@ -120,10 +120,11 @@ static __always_inline __u64 hash__string(struct record *r, __u32 n, __u64 seed,
 {
 	__u64 *words = (__u64 *)&r->bytes[sizeof(struct ev_path)];
 	__u64 directory = hash;
+	volatile __u32 length = n; /* verifier: volatile keeps the mask below, as in tail__argv */
 	__u32 i;
 
-	__builtin_memset(&r->bytes[(sizeof(struct ev_path) + n) & RECORD_MASK], 0, sizeof(__u64));
-	for (i = 0; i < HASHED_BYTES / sizeof(__u64) && i * sizeof(__u64) < n; i++) {
+	__builtin_memset(&r->bytes[(sizeof(struct ev_path) + length) & RECORD_MASK], 0, sizeof(__u64));
+	for (i = 0; i < HASHED_BYTES / sizeof(__u64) && i * sizeof(__u64) < length; i++) {
 		__u64 slashes, before = word__before_slash(words[i], &slashes);
 
 		if (slashes)

@@ -141,7 +141,7 @@ struct ev_open {
 	struct ev_file_id exe;
 	struct ev_file_id file;
 	__u32 file_flags;       /* enum ev_file_flag */
-	__u32 open_flags;       /* struct file.f_flags: O_* less the creation flags */
+	__u32 open_flags;       /* struct file.f_flags: O_* less the creation flags; and O_TRUNC */
 	__u32 mode;             /* inode mode: type, set-id bits and permissions */
 	__u32 fs_magic;
 	__u16 path_len;
@@ -229,23 +229,25 @@ _Static_assert(sizeof(struct ev_call) == 192, "ev_call");
 
 /* ev_path.op. path is what was changed, target what it was changed to or made from. */
 enum ev_path_op {
-	PATH_RENAME = 1,     /* path: old, target: new */
+	PATH_RENAME = 1,     /* path: old, target: new; args: RENAME_* flags */
 	PATH_LINK = 2,       /* path: existing, target: new */
 	PATH_SYMLINK = 3,    /* path: new, text: what it points to */
 	PATH_UNLINK = 4,
 	PATH_RMDIR = 5,
-	PATH_MKDIR = 6,
+	PATH_MKDIR = 6,      /* args: mode */
 	PATH_TRUNCATE = 7,   /* args: length */
 	PATH_CHOWN = 8,      /* args: uid, gid */
 	PATH_SETXATTR = 9,   /* text: attribute name */
-	PATH_MOUNT = 10,     /* path: mount point, target: source, text: type; args: flags */
+	PATH_MOUNT = 10,     /* path: mount point, text: type; args: MS_* flags; target: source, a path with MS_BIND
+				or MS_MOVE, else text */
 	PATH_UMOUNT = 11,    /* args: flags */
 	PATH_PIVOT_ROOT = 12, /* path: new root, target: where the old one goes */
 	PATH_MKNOD = 13,     /* args: mode, device */
 };
 
 /* Only changes that succeeded. Tail: path, target, text. path and target are components from the leaf
- * to the root as in ev_exec, or, with EV_F_USER_PATH, the strings the caller passed.
+ * to the root as in ev_exec. With EV_F_USER_PATH the first component is the string the caller passed, the others
+ * are those of the directory it starts from: the root, the working directory or the one behind a descriptor.
  */
 struct ev_path {
 	struct ev_head head;

@@ -110,6 +110,28 @@ static __always_inline unsigned long inode__magic(struct inode *inode)
 	return READ(inode, i_sb, s_magic);
 }
 
+/* Kernel file systems whose files are not data: reading them is no behaviour worth a record. */
+static __always_inline int magic__is_pseudo(unsigned long magic)
+{
+	switch (magic) {
+	case 0x9fa0:     /* proc */
+	case 0x62656572: /* sysfs */
+	case 0x27e0eb:   /* cgroup */
+	case 0x63677270: /* cgroup2 */
+	case 0x1cd1:     /* devpts */
+	case 0x64626720: /* debugfs */
+	case 0x74726163: /* tracefs */
+	case 0x73636673: /* securityfs */
+	case 0xcafe4a11: /* bpf */
+	case 0x6e736673: /* nsfs */
+	case 0x42494e4d: /* binfmt_misc */
+	case 0x62656570: /* configfs */
+	case 0xf97cff8c: /* selinux */
+		return 1;
+	}
+	return 0;
+}
+
 /* Where overlayfs keeps the file in the container's own layer; NULL for a file of the image. */
 static __always_inline struct inode *inode__upper(struct inode *inode)
 {

@@ -4,13 +4,16 @@
  */
 #include "../include/emit.h"
 
+#define O_TRUNC 01000
+#define ALWAYS (-1)      /* where a call keeps its flags, other than in an argument */
+#define FLAGS_IN_HOW (-2) /* the first member of struct open_how */
 #define DEV_MAJOR(dev) ((dev) >> 20)
 #define DEV_MINOR(dev) ((dev) & 0xfffff)
 #define MAJOR_MEM 1
 #define MEM_HARMLESS (1 << 3 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9) /* null zero full random urandom */
 
 /* What makes an open the same behaviour as an earlier one (ev_novelty_key.object). */
-enum access { ACCESS_WRITE = 1 << 0, ACCESS_UNLINKED = 1 << 1 };
+enum access { ACCESS_WRITE = 1 << 0, ACCESS_UNLINKED = 1 << 1, ACCESS_TRUNCATE = 1 << 2 };
 
 struct opened {
 	struct ev_file_id file;
@@ -18,28 +21,6 @@ struct opened {
 	__u32 name;
 };
 _Static_assert(sizeof(struct opened) == sizeof(((struct ev_novelty_key *)0)->object), "fills the object");
-
-/* Kernel file systems whose files are not data: reading them is no behaviour worth a record. */
-static __always_inline int magic__is_pseudo(unsigned long magic)
-{
-	switch (magic) {
-	case 0x9fa0:     /* proc */
-	case 0x62656572: /* sysfs */
-	case 0x27e0eb:   /* cgroup */
-	case 0x63677270: /* cgroup2 */
-	case 0x1cd1:     /* devpts */
-	case 0x64626720: /* debugfs */
-	case 0x74726163: /* tracefs */
-	case 0x73636673: /* securityfs */
-	case 0xcafe4a11: /* bpf */
-	case 0x6e736673: /* nsfs */
-	case 0x42494e4d: /* binfmt_misc */
-	case 0x62656570: /* configfs */
-	case 0xf97cff8c: /* selinux */
-		return 1;
-	}
-	return 0;
-}
 
 static __always_inline int device__is_harmless(__u32 dev)
 {
@@ -63,7 +44,7 @@ static __always_inline int file__is_reported(struct inode *inode, __u16 mode, in
 }
 
 static __always_inline void file__emit(struct task_struct *task, struct file *file, const struct ev_novelty_key *key,
-				       __u32 flags, __u32 f_mode, __u16 mode)
+				       __u32 flags, __u32 f_mode, __u32 truncated, __u16 mode)
 {
 	struct record *r = record__begin(SCRATCH_FILE, EV_OPEN, sizeof(struct ev_open), task);
 	struct ev_open *e = (void *)r;
@@ -83,7 +64,7 @@ static __always_inline void file__emit(struct task_struct *task, struct file *fi
 		e->file_flags |= FILE_F_WRITE;
 	if (f_mode & FMODE_CREATED)
 		e->file_flags |= FILE_F_CREATED;
-	e->open_flags = READ(file, f_flags);
+	e->open_flags = READ(file, f_flags) | truncated;
 	e->mode = mode;
 	/* 3: fs_magic */
 	e->fs_magic = inode__magic(READ(file, f_inode));
@@ -93,14 +74,26 @@ static __always_inline void file__emit(struct task_struct *task, struct file *fi
 	novelty__emit(r, key);
 }
 
-static __always_inline int file__opened(long fd)
+/* O_TRUNC where the call asked for it; the file keeps no trace of that. `from`: the argument with the flags. */
+static __always_inline __u32 open__truncates(int from)
+{
+	__u64 flags = O_TRUNC;
+
+	if (from == FLAGS_IN_HOW)
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)task__syscall_arg(2));
+	else if (from >= 0)
+		flags = task__syscall_arg(from);
+	return flags & O_TRUNC;
+}
+
+static __always_inline int file__opened(long fd, int flags_arg)
 {
 	struct ev_novelty_key key = {};
 	struct task_struct *task;
 	struct opened *opened;
 	struct inode *inode;
 	struct file *file;
-	__u32 f_mode, writes, flags = 0;
+	__u32 f_mode, writes, truncated, flags = 0;
 	__u16 mode;
 
 	/* filter: failed, the agent, not data, known */
@@ -123,21 +116,22 @@ static __always_inline int file__opened(long fd)
 	novelty__subject(&key, EV_OPEN, task);
 	opened = (void *)key.object;
 	inode__id(inode, &opened->file);
-	opened->access = (writes ? ACCESS_WRITE : 0) | (READ(inode, i_nlink) ? 0 : ACCESS_UNLINKED);
+	truncated = f_mode & FMODE_WRITE ? open__truncates(flags_arg) : 0;
+	opened->access = (writes ? ACCESS_WRITE : 0) | (truncated ? ACCESS_TRUNCATE : 0) | (READ(inode, i_nlink) ? 0 : ACCESS_UNLINKED);
 	opened->name = path__name(READ(file, f_path.dentry), READ(file, f_path.mnt));
 	if (novelty__first(&key, &flags))
-		file__emit(task, file, &key, flags, f_mode, mode);
+		file__emit(task, file, &key, flags, f_mode, truncated, mode);
 	return 0;
 }
 
 SEC("tracepoint/syscalls/sys_exit_open")
-int file_open(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+int file_open(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret, 1); }
 
 SEC("tracepoint/syscalls/sys_exit_openat")
-int file_openat(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+int file_openat(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret, 2); }
 
 SEC("tracepoint/syscalls/sys_exit_openat2")
-int file_openat2(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+int file_openat2(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret, FLAGS_IN_HOW); }
 
 SEC("tracepoint/syscalls/sys_exit_creat")
-int file_creat(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret); }
+int file_creat(struct trace_event_raw_sys_exit *ctx) { return file__opened(ctx->ret, ALWAYS); }

@@ -66,7 +66,7 @@ def test_created_then_rewritten_is_one_behaviour_and_reading_another(sensor, run
     """Creating and writing are one behaviour of a file, reading it is another."""
     target = tmp_path / "file"
     run("file", os.O_RDWR | os.O_CREAT, target)
-    run("file", os.O_WRONLY | os.O_TRUNC, target)
+    run("file", os.O_WRONLY | os.O_APPEND, target)
     run("file", os.O_RDONLY, target)
     run("file", os.O_RDONLY, target)
     created, read = opened(sensor, target)
