@@ -87,12 +87,14 @@ class Recorder:
             begun = time.monotonic()
             self._begin()
             reason = self._work(stop, bounds, begun)
+            # Detaching takes seconds on a busy machine: what is lost meanwhile comes after the recording's end.
+            self._counters()
+            seconds = time.monotonic() - begun
         finally:
             self._source.stop()
-        self._counters()
         self._writer.write(Kind.END, orjson.dumps({"reason": reason, "time_ns": time.time_ns()}))
         self._file.flush()
-        return Recorded(self._records, self._writer.size, time.monotonic() - begun, self._lost, reason)
+        return Recorded(self._records, self._writer.size, seconds, self._lost, reason)
 
     def _begin(self) -> None:
         about = {
