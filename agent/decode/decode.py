@@ -6,7 +6,8 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812
 
 from agent.decode import layout
-from agent.decode.records import MalformedError, Records
+from agent.decode.malformed import MalformedError
+from agent.decode.records import Records
 from agent.events import Event, RawBatch
 
 _PREFIX = Struct(layout.EV_HEAD_FORMAT[:4])  # type, flags, size
@@ -23,8 +24,8 @@ class Decoder:
     """Makes events of batches. Every record of a batch is either accepted or rejected, never neither.
 
     accepted: how many became events. rejected: cause → how many did not; causes are "type" (unknown),
-    "length" (its parts do not add up), "padding", "path", "family", and "unreachable": the sizes no longer lead from
-    record to record, so the rest of the batch was given up.
+    "length" (its parts do not add up), "padding", "path", "family", "call" (not in the contract), and "unreachable":
+    the sizes no longer lead from record to record, so the rest of the batch was given up.
     dead_letter(cause, record) is called once per rejected record, once for a whole unreachable rest, with at most
     8 KiB; it must not raise. Not thread-safe.
     """

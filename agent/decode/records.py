@@ -6,12 +6,14 @@ from struct import Struct
 from typing import Any
 
 from agent.decode import layout
+from agent.decode.calls import CallReader
 from agent.decode.dns import DnsReader
 from agent.decode.malformed import MalformedError
 from agent.decode.malformed import check as _check
 from agent.decode.paths import PathReader
 from agent.decode.sockets import SocketReader
 from agent.decode.strings import Memo, arguments, comm, path, text
+from agent.decode.throttle import ThrottleReader
 from agent.events import (
     Address,
     Cgroup,
@@ -64,9 +66,11 @@ class Records:
             EventType.CHMOD: self.chmod,
             EventType.CGROUP_MKDIR: self.cgroup,
             EventType.CGROUP_RMDIR: self.cgroup,
+            EventType.CALL: CallReader(self._head),
             EventType.PATH: PathReader(self._head),
             EventType.SOCKET: SocketReader(self._head, self._addresses),
             EventType.DNS: DnsReader(self._head, self._addresses),
+            EventType.THROTTLE: ThrottleReader(self._head),
         }
 
     def _head(self, kind: EventType, v: tuple[Any, ...], boot_to_unix: int) -> Head:

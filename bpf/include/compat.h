@@ -95,4 +95,16 @@ static __always_inline struct pt_regs *compat__user_regs(void)
 				  bpf_core_type_size(struct pt_regs));
 }
 
+/* The CLONE_NEW* bit of a namespace, from what an nsfs inode points to. In its operations until 6.18
+ * (which keeps it in the namespace itself).
+ */
+static __always_inline __u32 compat__namespace_kind(void *i_private)
+{
+	struct ns_common *ns = compat__typed(struct ns_common, i_private);
+
+	if (bpf_core_field_exists(ns->ns_type))
+		return READ(ns, ns_type);
+	return READ(ns, ops, type);
+}
+
 #endif

@@ -188,10 +188,10 @@ _Static_assert(sizeof(struct ev_cgroup) == 120, "ev_cgroup");
 
 /* ev_call.call. args by call; what is not named is 0. result is the call's return value. */
 enum ev_call_kind {
-	CALL_SETUID = 1,            /* args: uid before, euid before; after: head.task */
-	CALL_SETGID = 2,            /* args: gid before, egid before */
+	CALL_SETUID = 1,            /* args: uid, euid before (after: head.task); saved, file system uid after */
+	CALL_SETGID = 2,            /* args: gid, egid before (after: head.task); saved, file system gid after */
 	CALL_CAPSET = 3,            /* args: effective before, effective after, permitted before, after */
-	CALL_SETNS = 4,             /* args: CLONE_NEW* of the namespace, its inode number */
+	CALL_SETNS = 4,             /* args: CLONE_NEW* of the namespace, its inode number (0: by pidfd) */
 	CALL_UNSHARE = 5,           /* args: flags */
 	CALL_CHROOT = 6,            /* text: path as given */
 	CALL_PTRACE = 7,            /* args: request; target */
@@ -204,12 +204,12 @@ enum ev_call_kind {
 	CALL_MEMFD_CREATE = 14,     /* args: flags; text: name */
 	CALL_IO_URING_SETUP = 15,   /* args: entries, flags */
 	CALL_KILL = 16,             /* args: signal; target: only across containers */
-	CALL_MMAP_WX = 17,          /* args: address, length, protection, flags */
+	CALL_MMAP_WX = 17,          /* args: address given, length, protection, flags */
 	CALL_MPROTECT_WX = 18,      /* args: address, length, protection */
-	CALL_KEYCTL = 19,           /* args: operation */
-	CALL_KEXEC_LOAD = 20,       /* args: flags */
+	CALL_KEYCTL = 19,           /* args: operation, or 0x10000 add_key, 0x10001 request_key; text: their description */
+	CALL_KEXEC_LOAD = 20,       /* args: flags; text: command line */
 	CALL_USERFAULTFD = 21,      /* args: flags */
-	CALL_SETHOSTNAME = 22,      /* text: name */
+	CALL_SETHOSTNAME = 22,      /* text: name, where it succeeded */
 };
 
 /* Tail: text, as the caller gave it. */

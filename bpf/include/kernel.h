@@ -17,13 +17,21 @@ typedef struct { __u32 val; } kgid_t;
 typedef struct { __u64 val; } kernel_cap_t;
 typedef struct { int counter; } atomic_t;
 
-struct ns_common { unsigned int inum; };
-struct pid_namespace { struct ns_common ns; };
+struct proc_ns_operations { int type; };
+struct ns_common { unsigned int inum; __u32 ns_type; const struct proc_ns_operations *ops; };
+struct xa_node { unsigned char shift; void *slots[64]; };
+struct xarray { void *xa_head; };
+struct idr { struct xarray idr_rt; };
+struct pid_namespace { struct ns_common ns; struct idr idr; };
+struct new_utsname { char nodename[65]; };
+struct uts_namespace { struct new_utsname name; };
 struct mnt_namespace { struct ns_common ns; };
 struct net { struct ns_common ns; };
-struct nsproxy { struct mnt_namespace *mnt_ns; struct net *net_ns; };
+struct nsproxy { struct uts_namespace *uts_ns; struct mnt_namespace *mnt_ns; struct net *net_ns; };
 struct upid { int nr; struct pid_namespace *ns; };
-struct pid { unsigned int level; struct upid numbers[1]; };
+struct hlist_node { struct hlist_node *next; };
+struct hlist_head { struct hlist_node *first; };
+struct pid { unsigned int level; struct hlist_head tasks[1]; struct upid numbers[1]; };
 
 struct kernfs_node { __u64 id; };
 struct cgroup_root { int hierarchy_id; };
@@ -52,6 +60,7 @@ struct inode {
 	__u32 i_generation;
 	__s64 i_ctime_sec;
 	__u32 i_ctime_nsec;
+	void *i_private;
 };
 struct inode___before_6_11 { struct timespec64 __i_ctime; };
 struct inode___before_6_6 { struct timespec64 i_ctime; };
@@ -65,10 +74,12 @@ struct mount {
 };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct fs_struct { struct path pwd, root; };
+struct cred;
 struct file {
 	unsigned int f_mode;
 	unsigned int f_flags;
 	void *private_data;
+	const struct cred *f_cred;
 	struct inode *f_inode;
 	struct path f_path;
 };
@@ -76,8 +87,8 @@ struct fdtable { unsigned int max_fds; struct file **fd; };
 struct files_struct { struct fdtable *fdt; };
 
 struct cred {
-	kuid_t uid, euid;
-	kgid_t gid, egid;
+	kuid_t uid, euid, suid, fsuid;
+	kgid_t gid, egid, sgid, fsgid;
 	kernel_cap_t cap_permitted, cap_effective;
 };
 struct tty_driver { int major, minor_start; };
@@ -97,6 +108,7 @@ struct task_struct {
 	struct task_struct *group_leader, *real_parent;
 	struct mm_struct *mm;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[1];
 	const struct cred *cred;
 	struct fs_struct *fs;
 	struct files_struct *files;
@@ -104,6 +116,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 };
+struct kernel_siginfo { int si_code; };
 struct linux_binprm { const char *filename, *interp; unsigned int secureexec : 1; };
 
 struct in6_addr { __u32 words[4]; };

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -32,17 +31,14 @@ static const struct { const char *name; long number; } table[] = {
 static char shared[64];
 static struct iovec iov = {shared, sizeof(shared)};
 
+static int pid; /* of the child, where there is one */
+
 static long child(void)
 {
-	static int pid;
-
 	if (!pid) {
 		pid = fork();
-		if (!pid) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			for (;;)
-				pause();
-		}
+		while (!pid)
+			pause();
 	}
 	return pid;
 }
@@ -124,5 +120,7 @@ int main(int argc, char **argv)
 			failed = failed ? failed : error;
 			begin = at + 1;
 		}
+	if (pid)
+		kill(pid, SIGKILL);
 	return failed;
 }
