@@ -1,9 +1,12 @@
 """What one agent process is told to do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.errors import ConfigError
+from agent.events import EventType
+from agent.source.throttle import LIMITS, Limit
 
 STATE_DIR = Path("/var/lib/vedette")
 
@@ -22,6 +25,7 @@ class CollectorAddress:
 class AgentConfig:
     """Options of `vedette agent`. Times are seconds. `sensor` is auto, co-re, bcc or polling.
 
+    Every behaviour the kernel knows is reported again once in `rearm_s`; `limits` bound what one cgroup may report.
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
     """
 
@@ -33,6 +37,7 @@ class AgentConfig:
     slot_s: float = 60.0
     heartbeat_s: float = 30.0
     rearm_s: float = 86_400.0
+    limits: Mapping[EventType, Limit] = field(default_factory=lambda: LIMITS)
     spool_bytes: int = 256 << 20
     ring_bytes: int = 8 << 20
     sensor: str = "auto"
@@ -44,6 +49,8 @@ class AgentConfig:
             raise ConfigError(f"--slot {self.slot_s:g}: a time slot is 0.1 to 3600 seconds")
         if not 0.5 <= self.heartbeat_s <= 3600:
             raise ConfigError(f"--heartbeat {self.heartbeat_s:g}: give 0.5 to 3600 seconds")
+        if not self.slot_s <= self.rearm_s <= 30 * 86_400:
+            raise ConfigError(f"--rearm {self.rearm_s:g}: give a slot's length to 2592000 seconds")
 
     @property
     def identity(self) -> str:

@@ -54,7 +54,7 @@ class Agent:
         self._watching_since_ns = 0
         self._batches: queue.Queue[RawBatch] = queue.Queue(_QUEUE_BATCHES)
         self._stopping = threading.Event()
-        self._source: Source = source or choose(config.sensor, config.ring_bytes)
+        self._source: Source = source or choose(config.sensor, config.ring_bytes, limits=config.limits)
         self._spool, self._uplink, self._sink = self._far_end()
         self._identifier = Identifier(boot_id=self._boot_id)
         self._profiles = config.state_dir / "profiles.json"

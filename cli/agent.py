@@ -37,6 +37,16 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
 @click.option(
     "--heartbeat", "heartbeat_s", type=float, default=30.0, show_default=True, help="Seconds between ledgers."
 )
+@click.option(
+    "--rearm", "rearm_s", type=float, default=86_400.0, show_default=True, help="Seconds until known is reported again."
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="CLASS=RATE/BURST",
+    help="New behaviours a second one cgroup may report, and at once; open=0: no limit.",
+)
 @click.option("--spool-mb", type=click.IntRange(1), default=256, show_default=True, help="Cap of the disk spool.")
 @click.option(
     "--sensor",
@@ -58,6 +68,8 @@ def command(
     agent_id: str,
     slot_s: float,
     heartbeat_s: float,
+    rearm_s: float,
+    limits: tuple[str, ...],
     spool_mb: int,
     sensor: str,
     status_file: Path | None,
@@ -70,6 +82,7 @@ def command(
     from agent.config import AgentConfig, CollectorAddress  # noqa: PLC0415
     from agent.errors import AgentError  # noqa: PLC0415
     from agent.run import Agent  # noqa: PLC0415
+    from agent.source.throttle import LIMITS, parse_limit  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="vedette agent: %(message)s")
     stop = threading.Event()
@@ -84,6 +97,8 @@ def command(
             output=output,
             slot_s=slot_s,
             heartbeat_s=heartbeat_s,
+            rearm_s=rearm_s,
+            limits={**LIMITS, **dict(map(parse_limit, limits))},
             spool_bytes=spool_mb << 20,
             sensor=sensor,
             status_file=status_file,

@@ -5,6 +5,7 @@ from struct import Struct
 from types import MappingProxyType
 from typing import NamedTuple
 
+from agent.errors import ConfigError
 from agent.events import EventType
 from agent.source.libbpf import LibBpf
 from agent.source.port import ThrottleState
@@ -41,6 +42,22 @@ LIMITS: Mapping[EventType, Limit] = MappingProxyType(
 UNLIMITED: Mapping[EventType, Limit] = MappingProxyType({})
 
 
+def parse_limit(text: str) -> tuple[EventType, Limit]:
+    """`open=5000/20000`: class, records a second, how many at once; `open=0` is no limit. Raises: ConfigError."""
+    name, _, numbers = text.partition("=")
+    per_s, _, burst = numbers.partition("/")
+    kinds = {kind.name.lower(): kind for kind in LIMITS}
+    try:
+        limit = Limit(int(per_s), int(burst or per_s))
+    except ValueError:
+        limit = Limit(-1, -1)
+    if name not in kinds or not 0 <= limit.per_s <= _NS or not limit.per_s <= limit.burst <= _NS:
+        raise ConfigError(
+            f"--limit {text}: write CLASS=RATE/BURST, such as open=5000/20000; classes: {', '.join(kinds)}"
+        )
+    return kinds[name], limit
+
+
 class Throttles:
     """The kernel's budgets and who is over them."""
 
@@ -52,7 +69,7 @@ class Throttles:
         """Classes without a limit are never held back. Raises: SourceError."""
         for kind in EventType:
             limit = limits.get(kind)
-            cost = _NS // limit.per_s if limit else 0
+            cost = _NS // limit.per_s if limit and limit.per_s else 0
             self._burst_ns[kind] = cost * limit.burst if limit else 0
             key = self._lib.ffi.new("uint32_t *", kind)
             value = _LIMIT.pack(cost, self._burst_ns[kind])
