@@ -34,9 +34,11 @@ _RUNTIMES = {
 
 # What no program of this version watches, on any machine (docs/adr/0004-hooks.md).
 BLIND_SPOTS = (
-    "files opened and connections accepted through io_uring",
-    "UDP and protocols other than TCP",
-    "renames, links and deletions of files",
+    "files opened or changed and connections accepted through io_uring (that a process sets io_uring up is seen)",
+    "calls of 32-bit programs other than exec, exit and TCP connect",
+    "reads and writes of files that are open already",
+    "what is said on a connection, DNS over UDP apart: no TLS names, no DNS over TCP, TLS or HTTPS",
+    "sockets of other families than IPv4, IPv6, unix and packet (netlink, vsock, …)",
 )
 
 
@@ -127,7 +129,7 @@ def _kernel() -> Capability:
     numbers = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
     if numbers >= _OLDEST:
         return Capability("kernel", "yes", f"Linux {release} on {platform.machine()}")
-    return Capability("kernel", "no", f"Linux {release}", "the sensor needs Linux 5.8 or newer: nothing can be watched")
+    return Capability("kernel", "no", f"Linux {release}", "eBPF sensors need Linux 5.8 or newer: only polling is left")
 
 
 def _privileges() -> Capability:
@@ -135,7 +137,7 @@ def _privileges() -> Capability:
     held = int(line[1], 16) if line else 0
     if held >> _CAP_SYS_ADMIN & 1 or (held >> _CAP_BPF & 1 and held >> _CAP_PERFMON & 1):
         return Capability("privileges", "yes", f"user {os.geteuid()}, may load programs")
-    text = "the sensor cannot load; run as root, or with CAP_SYS_ADMIN, or with CAP_BPF and CAP_PERFMON"
+    text = "eBPF sensors cannot load; run as root, or with CAP_SYS_ADMIN, or with CAP_BPF and CAP_PERFMON"
     return Capability("privileges", "no", f"user {os.geteuid()}, may not load programs", text)
 
 
@@ -144,7 +146,8 @@ def _btf() -> Capability:
     if path.exists():
         return Capability("BTF", "yes", str(path))
     text = (
-        "programs cannot be fitted to this kernel (it was built without CONFIG_DEBUG_INFO_BTF): nothing can be watched"
+        "programs cannot be fitted to this kernel (it was built without CONFIG_DEBUG_INFO_BTF):"
+        " the bcc sensor is needed, or polling"
     )
     return Capability("BTF", "no", "not exported by the kernel", text)
 
@@ -166,10 +169,18 @@ def _objects(directory: Path, lib: LibBpf | str, *more: str) -> Capability:
 def _tried(lib: LibBpf | str) -> list[Capability]:
     """What only an attempt can tell."""
     trials: tuple[tuple[str, Callable[[LibBpf], tuple[Answer, str]], str], ...] = (
-        ("ring buffer", lambda b: has_map_type(b, _RINGBUF), "records cannot leave the kernel: nothing can be watched"),
-        ("tracepoints", lambda b: has_program_type(b, _TRACEPOINT), "file opens, accepts and chmods go unseen"),
-        ("BPF LSM", can_attach_lsm, "nothing in this version; later, seeing io_uring and denying inline need it"),
-        ("fentry", can_attach_fentry, "nothing in this version; later probes fall back to tracepoints"),
+        ("ring buffer", lambda b: has_map_type(b, _RINGBUF), "records cannot leave the kernel: only polling is left"),
+        (
+            "tracepoints",
+            lambda b: has_program_type(b, _TRACEPOINT),
+            "files, accepted connections and privileged calls go unseen",
+        ),
+        (
+            "BPF LSM",
+            can_attach_lsm,
+            "nothing in this version: seeing through io_uring and denying inline would need it",
+        ),
+        ("fentry", can_attach_fentry, "nothing: every program has a tracepoint"),
         ("task storage", lambda b: has_map_type(b, _TASK_STORAGE), "nothing in this version"),
     )
     if isinstance(lib, str):
@@ -192,7 +203,9 @@ def _tracefs(lib: LibBpf | str) -> Capability:
     if found:
         return Capability("tracefs", "yes", str(found))
     answer: Literal["no", "unknown"] = "no" if os.geteuid() == 0 else "unknown"
-    return Capability("tracefs", answer, "not mounted, or not readable", "file opens, accepts and chmods go unseen")
+    return Capability(
+        "tracefs", answer, "not mounted, or not readable", "files, accepted connections and privileged calls go unseen"
+    )
 
 
 def _cgroups() -> Capability:
