@@ -52,6 +52,23 @@ def all_records() -> list[bytes]:
         record(layout.EV_CHMOD, layout.EV_CHMOD_FORMAT, (0o4755, 6, 0), b"./suid"),
         record(layout.EV_CGROUP_MKDIR, layout.EV_CGROUP_FORMAT, group, b"/a/b/c\0"),
         record(layout.EV_CGROUP_RMDIR, layout.EV_CGROUP_FORMAT, group, b"/a/b/c\0"),
+        *_later_records(),
+    ]
+
+
+def _later_records() -> list[bytes]:
+    """From EV_CALL on."""
+    peer = bytes([10, 0, 0, 9]).ljust(16, b"\0")
+    call = (*EXE, 1, 2, 3, 4, -1, 0, 0, 0, layout.CALL_KEYCTL, 4, bytes(6))
+    path = (*EXE, *FILE, 0, 0, layout.PATH_RENAME, 0, 6, 6, 0, 0)
+    socket = (*EXE, peer, peer, 5353, 53, 2, 17, 2, layout.SOCKET_CONNECT, 0, 0, 0)
+    message = bytes([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 0, 0, 1, 0, 1])
+    return [
+        record(layout.EV_CALL, layout.EV_CALL_FORMAT, call, b"user"),
+        record(layout.EV_PATH, layout.EV_PATH_FORMAT, path, b"f\0tmp\0g\0tmp\0"),
+        record(layout.EV_SOCKET, layout.EV_SOCKET_FORMAT, socket),
+        record(layout.EV_DNS, layout.EV_DNS_FORMAT, (*EXE, peer, 53, 2, len(message), 0, 0), message),
+        record(layout.EV_THROTTLE, layout.EV_THROTTLE_FORMAT, (77, 5, 1, layout.EV_OPEN, 1)),
     ]
 
 

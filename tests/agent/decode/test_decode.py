@@ -9,7 +9,24 @@ import pytest
 from agent.decode import layout
 from agent.decode.decode import Decoder
 from agent.decode.strings import Memo, arguments, path
-from agent.events import Cgroup, Chmod, Connection, EventType, Exec, Exit, FileId, Fork, Open, RawBatch, Task
+from agent.events import (
+    Call,
+    Cgroup,
+    Chmod,
+    Connection,
+    Dns,
+    EventType,
+    Exec,
+    Exit,
+    FileId,
+    Fork,
+    Open,
+    PathChange,
+    RawBatch,
+    Socket,
+    Task,
+    Throttle,
+)
 
 MUTATIONS = 10_000
 
@@ -19,9 +36,11 @@ def test_every_type_becomes_its_event(make):
     decoder = Decoder()
     events = list(decoder.decode(make.batch(*make.all())))
     kinds = [Fork, Exec, Exit, Open, Connection, Connection, Chmod, Cgroup, Cgroup]
+    kinds += [Call, PathChange, Socket, Dns, Throttle]
+    kinds += [Call, PathChange, Socket, Dns, Throttle]
     assert [type(event) for event in events] == kinds
     assert [event.head.type for event in events] == list(EventType)
-    assert (decoder.accepted, decoder.rejected) == (9, {})
+    assert (decoder.accepted, decoder.rejected) == (14, {})
 
 
 def test_head(make):
@@ -188,7 +207,9 @@ def test_damaged_records_never_crash_and_are_all_accounted_for(make, per_batch):
             repr(event).encode()
     assert decoder.accepted + sum(decoder.rejected.values()) == MUTATIONS
     assert sum(decoder.rejected.values()) > MUTATIONS // 4
-    assert set(decoder.rejected) <= {"type", "length", "padding", "path", "family", "unreachable"}
+    assert set(decoder.rejected) <= {
+        *("type", "length", "padding", "path", "family", "unreachable", "call", "op", "dns", "class"),
+    }
     assert all(size <= 8192 for _, size in dead)
 
 
