@@ -37,7 +37,6 @@ def test_every_type_becomes_its_event(make):
     events = list(decoder.decode(make.batch(*make.all())))
     kinds = [Fork, Exec, Exit, Open, Connection, Connection, Chmod, Cgroup, Cgroup]
     kinds += [Call, PathChange, Socket, Dns, Throttle]
-    kinds += [Call, PathChange, Socket, Dns, Throttle]
     assert [type(event) for event in events] == kinds
     assert [event.head.type for event in events] == list(EventType)
     assert (decoder.accepted, decoder.rejected) == (14, {})
