@@ -22,6 +22,7 @@ def command(file: Path, unfiltered: bool, seconds: float | None, max_mb: int, no
     """
     from agent.errors import AgentError  # noqa: PLC0415
     from agent.record import Bounds, Recorder, create  # noqa: PLC0415
+    from agent.source.choose import AUTO, choose  # noqa: PLC0415
     from agent.source.core_re import CoReSource  # noqa: PLC0415
 
     stop = threading.Event()
@@ -30,7 +31,8 @@ def command(file: Path, unfiltered: bool, seconds: float | None, max_mb: int, no
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
         with create(file) as out:
-            source = CoReSource(unfiltered=unfiltered, ring_bytes=(32 if unfiltered else 8) << 20)
+            # Without the filter there is a record for every open: a second of 100,000 of them is 18 MB.
+            source = CoReSource(unfiltered=True, ring_bytes=32 << 20) if unfiltered else choose(AUTO, 8 << 20)
             recorder = Recorder(source, out, node=node or socket.gethostname(), boot_id=boot_id)
             click.echo(f"vedette record: writing {file}", err=True)
             done = recorder.run(stop, Bounds(seconds, max_mb << 20))
