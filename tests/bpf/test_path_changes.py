@@ -136,3 +136,21 @@ def test_files_moved_between_directories_are_told_apart(change):
         *("rename", "=/tmp/a", "=/tmp/b", "--", "rename", "=/tmp/b", "=/tmp/a", "--", "rename", "=/tmp/a", "=/tmp/x/a"),
     )
     assert [told(e)[1:3] for e in made] == [("/tmp/a", "/tmp/b"), ("/tmp/a", "/tmp/x/a")]
+
+
+def test_what_tries_to_pass_for_a_known_directory_is_new(change):
+    """Another directory by the same string, by a bind mount's name or with a longer one: never the known behaviour."""
+    made = change(
+        *("mkdir", "=/tmp/a", "0700", "--", "mkdir", "=/tmp/b", "0700", "--"),
+        *("chdir", "=/tmp/a", "--", "mkdir", "=x", "0700", "--", "chdir", "=/tmp/b", "--", "mkdir", "=x", "0700", "--"),
+        *("mkdirat", "@/tmp/a", "=y", "0700", "--", "mkdirat", "@/tmp/b", "=y", "0700", "--"),
+        *("mkdir", "=/tmp/b/./y2", "0700", "--", "symlink", "=one", "=/tmp/l1", "--", "symlink", "=two", "=/tmp/l2"),
+    )
+    assert [told(e)[:2] for e in made] == [
+        (PathOp.MKDIR, "/tmp/a"),
+        (PathOp.MKDIR, "/tmp/a/x"),
+        (PathOp.MKDIR, "/tmp/b/x"),
+        (PathOp.MKDIR, "/tmp/b/y2"),
+        (PathOp.SYMLINK, "/tmp/l1"),
+        (PathOp.SYMLINK, "/tmp/l2"),
+    ]
