@@ -1,5 +1,6 @@
 """What each way to see a system call costs: the calls it watches, and all the others (docs/adr/0013)."""
 
+import json
 import platform
 import random
 import statistics
@@ -62,7 +63,15 @@ def report() -> str:
     for way in WAYS:
         other, watched = (_undisturbed(rounds[way, call], lowest[call]) for call in _CALLS)
         lines.append(f"{way.name:30} adds {other:5.0f} ns to every other call, {watched:5.0f} ns to the watched one")
+    if others := _others():
+        lines.append(f"{others} programs of others were on tracepoints: the first of a call had been paid for already")
     return "\n".join(lines)
+
+
+def _others() -> int:
+    """Tracepoint programs loaded now, when none is ours."""
+    shown = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True)
+    return sum(program.get("type") == "tracepoint" for program in json.loads(shown.stdout))
 
 
 def _undisturbed(rounds: list[Comparison], lowest_ns: float) -> float:
