@@ -189,9 +189,11 @@ static __always_inline __u64 change__hash(struct record *r, const char *string, 
 static __always_inline void change__start(struct record *r, struct task_struct *task, int dir, struct ev_file_id *id)
 {
 	struct start start = {};
+	struct dentry *dentry;
 
 	path__start(task, dir, r->bytes[sizeof(struct ev_path)] == '/', &start);
-	inode__id(READ(start.dentry, d_inode), id);
+	dentry = start.dentry; /* READ must not take our own struct for one of the kernel's */
+	inode__id(READ(dentry, d_inode), id);
 }
 
 /* Whether a change is to be emitted: the record's memory, or NULL. What is too long to be a key, or

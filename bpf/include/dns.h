@@ -64,6 +64,7 @@ static __always_inline int dns__skip_name(struct record *r, __u32 size)
 static __always_inline int dns__question(struct record *r, __u32 size, __u64 *hash)
 {
 	struct dns_walk *walk = dns__walk(r);
+	__u32 at;
 	int i;
 
 	if (!dns__skip_name(r, size))
@@ -72,8 +73,10 @@ static __always_inline int dns__question(struct record *r, __u32 size, __u64 *ha
 	walk->hash = hash__begin();
 	for (i = 0; i <= DNS_WORDS && DNS_HEADER + 8 * i + 8 <= walk->at; i++)
 		walk->hash = hash__add(walk->hash, *(__u64 *)dns__at(r, DNS_HEADER + 8 * i) | DNS_NO_CASE);
-	*hash = hash__add(walk->hash, *(__u64 *)dns__at(r, walk->at - 8) | DNS_NO_CASE);
-	return walk->at <= size;
+	/* verifier: read anew, so that it forgets at which turn the loop ended and checks what follows once */
+	at = *(volatile __u32 *)&walk->at;
+	*hash = hash__add(walk->hash, *(__u64 *)dns__at(r, at - 8) | DNS_NO_CASE);
+	return at <= size;
 }
 
 /* One answer into the sum; 0 where it cannot be followed. */

@@ -69,9 +69,9 @@ def test_this_kernel_takes_every_program_of_both_objects(name):
         if name == "vedette.bpf.o" and types.function("bpf_rdonly_cast") < 0:
             pytest.skip("this kernel has no bpf_rdonly_cast (Linux 6.2)")
         tracefs = find_tracefs(lib)
-        wanted = [program.name for program in PROGRAMS if missing_for(program, types, tracefs) is None]
+        wanted = {program.function for program in PROGRAMS if missing_for(program, types, tracefs) is None}
     loaded = load(lib, LIBRARY / name, {"ring": 1 << 20}, wanted)
-    absent = [name for name in wanted if not lib.bpf.bpf_object__find_program_by_name(loaded.pointer, name.encode())]
+    absent = [one for one in wanted if not lib.bpf.bpf_object__find_program_by_name(loaded.pointer, one.encode())]
     lib.bpf.bpf_object__close(loaded.pointer)
     assert dict(loaded.refused) == {}
     assert absent == []

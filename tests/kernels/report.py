@@ -12,7 +12,11 @@ _ATTACHED, _STANDS_IN = "attached", "stands in"
 
 
 class Result(NamedTuple):
-    """One kernel's result.json. `probes` maps programs to "" where attached, else to why not and what follows."""
+    """One kernel's result.json.
+
+    `probes` maps the sensor's probes to "" where attached, else to why not and what follows. `verified` is by program:
+    one program can be attached as several probes.
+    """
 
     suite: str
     kernel: str
@@ -83,7 +87,10 @@ def markdown(results: Sequence[Result]) -> str:
     """docs/kernels.md."""
     head = ["probe", *(result.kernel for result in results)]
     lines = [_INTRODUCTION, _row(head), _row(["---"] * len(head))]
-    lines += [_row([f"`{name}`", *(_cell(result, name) for result in results)]) for name in _programs(results)]
+    code = {program.name: program.function for program in PROGRAMS}
+    lines += [
+        _row([f"`{name}`", *(_cell(result, name, code[name]) for result in results)]) for name in _programs(results)
+    ]
     lines += ["", "## Why not", ""]
     why = {(name, text) for result in results for name, text in result.refusals().items()}
     lines += [
@@ -93,10 +100,10 @@ def markdown(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(result: Result, name: str) -> str:
+def _cell(result: Result, name: str, code: str) -> str:
     """Attached: what the verifier walked."""
     state = result.state(name)
-    return f"{result.verified[name]:,}" if state == _ATTACHED and name in result.verified else f"*{state}*"
+    return f"{result.verified[code]:,}" if state == _ATTACHED else f"*{state}*"
 
 
 def _row(cells: Sequence[str]) -> str:

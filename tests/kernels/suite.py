@@ -20,6 +20,7 @@ from agent.decode.decode import Decoder
 from agent.events import Event
 from agent.source.core_re import CoReSource
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
+from agent.source.programs import PROGRAMS
 from tests.kernels.checks import CHECKS, Scene
 from tests.kernels.container import ActsContainer
 
@@ -42,7 +43,8 @@ def main(acts: str) -> None:
     finally:
         source.stop()
     name = object_name()
-    counts = verified(name, [probe["name"] for probe in probes if probe["attached"]])
+    attached = {probe["name"] for probe in probes if probe["attached"]}
+    counts = verified(name, {program.function for program in PROGRAMS if program.name in attached})
     result = {"kernel": platform.release(), "object": name, "probes": probes, "checks": checks, "verified": counts}
     result["seconds"] = round(time.monotonic() - begun, 1)
     Path(os.environ["VEDETTE_SHARE"], "result.json").write_text(json.dumps(result, indent=1))
@@ -97,7 +99,7 @@ def object_name() -> str:
         return "vedette.bpf.o" if types.function("bpf_rdonly_cast") > 0 else "vedette-helpers.bpf.o"
 
 
-def verified(name: str, attached: list[str]) -> dict[str, int]:
+def verified(name: str, attached: set[str]) -> dict[str, int]:
     """How many instructions the verifier walked for each program: loads them once more, and asks for its statistics.
 
     The same number as prog info's verified_insns, which kernels before 5.16 lack.
