@@ -21,7 +21,7 @@ from detection.finding import Finding, Kind, Severity
 
 # A finding that close to a loss of its class says so; a profile class that lost events cannot be stable.
 _LOSSY_NS = 1_000_000_000
-_BEHAVIOUR_OF = {"exec": "exec", "fork": "exec", "open": "write", "connect": "egress"}
+_BEHAVIOUR_OF = {"exec": "exec", "fork": "exec", "open": "write", "connect": "egress", "socket": "egress"}
 
 
 class Decoder(Protocol):
@@ -104,8 +104,8 @@ class Core:
     def tick(self, now_ns: int) -> None:
         """Regular work, a few times a second: losses, expiry, repeats, what is to be reported again."""
         self._note_losses(now_ns)
-        if due := self._watched.take_due(now_ns):
-            self._source.forget(due)
+        if changed := self._watched.let_go(now_ns, self._source, self._upkeep):
+            self._learner.recount(changed, now_ns)
         if self._upkeep:
             self._note_throttles(self._upkeep, now_ns)
         self._identifier.tick(now_ns)

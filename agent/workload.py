@@ -69,7 +69,7 @@ class Identified:
 
     `ancestors` runs from the parent upwards and is bounded. `container` is None on the host. `target` is the process
     a call was done to (its path is "" where it is not known); `host_namespace` says of setns that it was about one of
-    the host's own namespaces.
+    the host's own namespaces. `peer_name` is what the other end's address was asked for as, "" where nobody asked.
     """
 
     event: Event
@@ -79,3 +79,4 @@ class Identified:
     workload: Workload
     target: Process | None = None
     host_namespace: bool = False
+    peer_name: str = ""

@@ -13,7 +13,7 @@ from agent.detect.fields import categories_of, target_path
 from agent.detect.redact import redact_text
 from agent.detect.repeats import Repeats
 from agent.detect.sockets import peer_of
-from agent.events import Call, Connection, Exec, PathChange, Socket
+from agent.events import Call, Connection, Dns, Exec, PathChange, Socket
 from agent.observation import Anomaly, Observation
 from agent.workload import Identified
 from detection.finding import Entity, FieldValue, Finding, Kind, Source
@@ -183,8 +183,14 @@ def _object(identified: Identified) -> Hashable:
     if isinstance(event, Call):
         target = identified.target
         return (name_of(event), operation_of(event), event.text, target.exec_id if target else event.args[:1])
-    if isinstance(event, Socket):
-        return (event.op, peer_of(event) or event.name, event.peer_port or event.local_port, event.protocol)
+    if isinstance(event, Dns | Socket):
+        return _of_network(event)
     if isinstance(event, PathChange):
         return (event.op, target_path(identified))
     return target_path(identified)
+
+
+def _of_network(event: Dns | Socket) -> Hashable:
+    if isinstance(event, Dns):
+        return (event.question, event.question_type)
+    return (event.op, peer_of(event) or event.name, event.peer_port or event.local_port, event.protocol)

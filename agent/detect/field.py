@@ -13,6 +13,7 @@ DELETE = "file_delete"
 RENAME = "file_rename"
 NETWORK = "network_connection"
 SOCKET = "socket_event"
+DNS = "dns_query"
 PROCESS_ACCESS = "process_access"
 PRIVILEGE = "privilege_change"
 NAMESPACE = "namespace_change"
@@ -25,6 +26,7 @@ CATEGORIES = {
     RENAME: "a file was renamed (also a file_event on its new name)",
     NETWORK: "a TCP connection was attempted or accepted, or a UDP peer was first talked to",
     SOCKET: "a raw or packet socket was made, a port bound or listened on, or a unix socket connected to",
+    DNS: "a process asked a name server, or got its answer",
     PROCESS_ACCESS: "a process debugged another, read or wrote its memory, or signalled it from another container",
     PRIVILEGE: "a process changed its user, its group or its capabilities",
     NAMESPACE: "a process changed its namespaces, its root, its mounts or its host name",

@@ -15,6 +15,7 @@ from agent.detect.field import (
     ACCESS,
     CATEGORIES,
     DELETE,
+    DNS,
     FILE,
     NAMESPACE,
     NETWORK,
@@ -28,7 +29,7 @@ from agent.detect.field import (
 )
 from agent.detect.redact import command_line
 from agent.detect.sockets import SOCKET_FIELDS, categories_of_socket
-from agent.events import Call, Chmod, Connection, Exec, FileFlag, Open, PathChange, Socket
+from agent.events import Call, Chmod, Connection, Dns, Exec, FileFlag, Open, PathChange, Socket
 from agent.workload import Container, Identified, Process
 
 _ALL = tuple(CATEGORIES)
@@ -40,7 +41,7 @@ _UPPER, _MEMFD, _TMPFS, _UNLINKED = (
 _CHANGES = FileFlag.WRITE | FileFlag.CREATED
 _MANY_IN_ONE = ("busybox", "toybox", "coreutils", "kmod")
 
-_FIXED: dict[type, tuple[str, ...]] = {Exec: (PROCESS,), Connection: (NETWORK,), Chmod: (FILE,)}
+_FIXED: dict[type, tuple[str, ...]] = {Exec: (PROCESS,), Connection: (NETWORK,), Chmod: (FILE,), Dns: (DNS,)}
 _READ, _CHANGED = (ACCESS,), (FILE,)
 
 

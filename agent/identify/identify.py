@@ -4,11 +4,27 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent.events import Call, CallKind, Cgroup, Event, Exec, Exit, Fork, Head, Task
+from agent.events import (
+    Call,
+    CallKind,
+    Cgroup,
+    Connection,
+    Dns,
+    Event,
+    EventType,
+    Exec,
+    Exit,
+    Fork,
+    Head,
+    Socket,
+    SocketOp,
+    Task,
+)
 from agent.identify.addresses import host_namespace
 from agent.identify.cgroup_path import NOTHING
 from agent.identify.cgroups import CgroupTable, find_layout
 from agent.identify.keys import key_of
+from agent.identify.names import Names, configured_servers
 from agent.identify.paths import Limits, Paths
 from agent.identify.processes import Node, ProcessTree
 from agent.identify.procfs import Found, pids, read_process
@@ -19,6 +35,7 @@ from agent.workload import Container, Identified, Process
 
 _PREFIX = "identify_"
 _SET_UP_NS = 5_000_000_000
+_TALKS = (SocketOp.CONNECT, SocketOp.SEND)
 _OTHER_NAMESPACES = ("net", "ipc", "uts", "user", "cgroup")
 
 
@@ -42,12 +59,16 @@ class Identifier:
         self._host_pid_ns = host_namespace(paths.proc, "pid", paths.files)
         others = (host_namespace(paths.proc, kind, paths.files) for kind in _OTHER_NAMESPACES)
         self._host_namespaces = frozenset((self._host_mnt, self._host_pid_ns, *others)) - {0}
+        self._names = Names(lambda pid: configured_servers(paths.proc, pid, paths.files))
         self._handlers: dict[type, Callable[..., Identified | None]] = {
             Fork: self._fork,
             Exec: self._exec,
             Exit: self._exit,
             Cgroup: self._cgroup,
             Call: self._call,
+            Connection: self._connection,
+            Socket: self._socket,
+            Dns: self._dns,
         }
 
     def identify(self, event: Event) -> Identified | None:
@@ -76,6 +97,22 @@ class Identifier:
     def _other(self, event: Event) -> Identified:
         head = event.head
         return self._identified(event, head, self._tree.of(head.task, head.time_ns))
+
+    def _connection(self, event: Connection) -> Identified:
+        return self._named(event) if event.head.type is EventType.CONNECT else self._other(event)
+
+    def _socket(self, event: Socket) -> Identified:
+        return self._named(event) if event.op in _TALKS else self._other(event)
+
+    def _named(self, event: Connection | Socket) -> Identified:
+        """Also what the other end is called."""
+        found = self._other(event)
+        name = self._names.of(event.head.task.net_ns, event.peer)
+        return replace(found, peer_name=name) if name else found
+
+    def _dns(self, event: Dns) -> Identified:
+        self._names.learn(event)
+        return self._other(event)
 
     def _call(self, event: Call) -> Identified:
         """Also whom it was done to, and whether it was about the host's namespaces."""
@@ -255,7 +292,8 @@ class Identifier:
 
     def dropped(self) -> Mapping[str, int]:
         """What was missing, refused or forgotten, by cause, since start."""
-        return {f"{_PREFIX}{cause}": count for cause, count in self._counts.items()}
+        untrusted = {f"{_PREFIX}untrusted_names": self._names.untrusted} if self._names.untrusted else {}
+        return {f"{_PREFIX}{cause}": count for cause, count in self._counts.items()} | untrusted
 
     def process(self, exec_id: str) -> Process | None:
         """The process with this id while it is known: it lives, or died within the grace period."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from agent.events import Connection, Event, EventType, Exec, FileFlag, Open
+from agent.events import Connection, Event, EventType, Exec, FileFlag, Open, Socket, SocketOp
 from agent.workload import Identified, Process
 from detection.baseline.priors import OUTSIDE, Touch, path_touches, peer_touches, program_touches
 from detection.baseline.templates import egress_member, exec_member, path_template, program, write_member
@@ -10,6 +10,9 @@ from detection.baseline.templates import egress_member, exec_member, path_templa
 EXEC, WRITE, EGRESS = "exec", "write", "egress"
 RUNTIME = "runtime"  # parent marker of a container's first process: whatever the runtime is called
 _WRITES = FileFlag.WRITE | FileFlag.CREATED
+_TALKS = (SocketOp.CONNECT, SocketOp.SEND)
+_UDP = 17
+_EPHEMERAL_PORT = 32768  # bpf/include/sockets.h: from here on the kernel takes all UDP ports for one
 
 
 class Behaviour(NamedTuple):
@@ -25,7 +28,14 @@ def is_behaviour(event: Event) -> bool:
     """Whether the event shows a behaviour that profiles hold."""
     if isinstance(event, Open):
         return bool(event.file_flags & _WRITES)
-    return isinstance(event, Exec) or (isinstance(event, Connection) and event.head.type == EventType.CONNECT)
+    return isinstance(event, Exec) or _is_egress(event)
+
+
+def _is_egress(event: Event) -> bool:
+    """A TCP connection attempted, or a UDP peer connected or sent to."""
+    if isinstance(event, Socket):
+        return event.op in _TALKS and event.protocol == _UDP and event.peer is not None
+    return isinstance(event, Connection) and event.head.type == EventType.CONNECT
 
 
 def behaviour_of(identified: Identified) -> Behaviour | None:
@@ -35,7 +45,7 @@ def behaviour_of(identified: Identified) -> Behaviour | None:
         return _exec(identified, event)
     if isinstance(event, Open):
         return _write(identified, event) if event.file_flags & _WRITES else None
-    if isinstance(event, Connection) and event.head.type == EventType.CONNECT:
+    if isinstance(event, Connection | Socket) and _is_egress(event):
         return _egress(identified, event)
     return None
 
@@ -75,9 +85,12 @@ def _write(identified: Identified, event: Open) -> Behaviour:
     return Behaviour(WRITE, write_member(actor, event.path), f"{path} was never written by {actor}", path_touches(path))
 
 
-def _egress(identified: Identified, event: Connection) -> Behaviour:
-    actor = _actor(identified.process)
-    member = egress_member(actor, event.protocol, event.peer, event.peer_port)
+def _egress(identified: Identified, event: Connection | Socket) -> Behaviour:
+    assert event.peer is not None
+    actor, port = _actor(identified.process), event.peer_port
+    if event.protocol == _UDP and port >= _EPHEMERAL_PORT:
+        port = 0
+    member = egress_member(actor, event.protocol, event.peer, port, identified.peer_name)
     target = member.rpartition(" → ")[2]
     touches = peer_touches(event.peer, event.peer_port)
     return Behaviour(EGRESS, member, f"{actor} never connected to {target}", touches)

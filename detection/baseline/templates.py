@@ -282,8 +282,11 @@ def write_member(name: str, path: str) -> str:
     return bounded(f"{name} → {path_template(path)}")
 
 
-def egress_member(name: str, protocol: int, peer: IPv4Address | IPv6Address, port: int) -> str:
-    """Member of the class egress: which program connects where. Local ports never appear."""
+def egress_member(name: str, protocol: int, peer: IPv4Address | IPv6Address, port: int, peer_name: str = "") -> str:
+    """Member of the class egress: which program connects where, by name where it is known. Local ports never appear.
+
+    Port 0 stands for all that clients choose at random.
+    """
     kind = {6: "tcp", 17: "udp"}.get(protocol, f"ip{protocol}")
-    host = f"[{peer}]" if isinstance(peer, IPv6Address) else str(peer)
-    return bounded(f"{name} → {kind} {host}:{port}")
+    host = peer_name or (f"[{peer}]" if isinstance(peer, IPv6Address) else str(peer))
+    return bounded(f"{name} → {kind} {host}:{port or '*'}")

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,18 @@ static int ask(int fd, socklen_t size, int times)
 	return 0;
 }
 
+/* Look a name up as glibc does, and connect to what comes first; the failure of that is no failure. */
+static int visit(const char *name, const char *port)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+
+	if (getaddrinfo(name, port, &hints, &found))
+		return EHOSTUNREACH;
+	for (; found; found = found->ai_next)
+		connect(socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK, 0), found->ai_addr, found->ai_addrlen);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -80,6 +93,8 @@ int main(int argc, char **argv)
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		return status(connect(fd, (void *)&address, size));
 	}
+	if (!strcmp(what, "visit"))
+		return visit(argv[2], argv[3]);
 	size = internet(argv[2], argv[3]);
 	fd = socket(address.ss_family, strncmp(what, "tcp", 3) ? SOCK_DGRAM : SOCK_STREAM, 0);
 	if (!strcmp(what, "tcp-listen"))

@@ -12,6 +12,7 @@ from agent.events import (
     CallKind,
     Chmod,
     Connection,
+    Dns,
     Event,
     EventType,
     Exec,
@@ -136,6 +137,12 @@ class World:
             self._head(EventType.SOCKET, process), _FILE, op, family, kind, protocol, local, local_port,
             ip_address(peer) if peer else None, peer_port, 0, name,
         )  # fmt: skip
+        return self._identified(event, process, ())
+
+    def asks(self, process: Process, question: str, *answers: str) -> Identified:
+        server = ip_address("10.0.0.10")
+        pairs = tuple((question, answer) for answer in answers)
+        event = Dns(self._head(EventType.DNS, process), _FILE, server, 53, bool(answers), question, 1, 0, pairs)
         return self._identified(event, process, ())
 
     def connects(self, process: Process, peer: str, port: int) -> Identified:

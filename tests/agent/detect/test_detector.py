@@ -170,6 +170,7 @@ def test_every_field_extracts_from_every_event_of_its_category(world: Any, host:
             "network_connection": source.accepts(process, "10.0.0.1", 5),
             "file_delete": source.changes(process, PathOp.UNLINK, "/x"),
             "file_rename": source.changes(process, PathOp.RENAME, "/x", "/y"),
+            "dns_query": source.asks(process, "example.com", "192.0.2.1"),
             "socket_event": source.sockets(process, SocketOp.CREATE, 17, 3, 3),
             "process_access": source.calls(process, CallKind.PTRACE, 16, target=process),
             "privilege_change": source.calls(process, CallKind.CAPSET, 0, 1),
