@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,7 @@ _BATCH_BYTES = 256 << 10
 _QUEUED_BYTES = 4 << 20  # records nobody read yet; more are dropped and counted
 _PROCESSES_MAX = 65536
 _SOCKETS_MAX = 65536
+_LOOKS_FOR_HOLDER = 3
 _LISTEN, _ESTABLISHED, _SYN_SENT = 10, 1, 2
 _CAUSES = tuple(
     (name.removeprefix("CTR_").lower(), value)
@@ -70,7 +72,7 @@ class PollingSource:
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._processes: dict[int, tuple[Seen, Facts | None]] = {}
-        self._sockets: set[int] = set()
+        self._sockets: dict[int, int] = {}  # inode → looks left to find its holder
         self._known: OrderedDict[BehaviourKey, int] = OrderedDict()
         self._counts = {kind: dict.fromkeys(dict(_CAUSES), 0) for kind in EventType}
         self._cgroups: Path | None = None
@@ -180,25 +182,31 @@ class PollingSource:
         return cgroup_id, parent[0].start_ns if parent else 0
 
     def _poll_sockets(self, now: int) -> None:
-        """New rows of every network namespace's table, told by inode, and who holds them."""
+        """New rows of every network namespace's table, told by inode, and who holds them.
+
+        A holder younger than this look is found at one of the next.
+        """
         rows = self._tables()
-        fresh = {inode: row for inode, row in rows.items() if inode not in self._sockets}
-        self._sockets = set(list(rows)[:_SOCKETS_MAX])
+        self._sockets = {inode: self._sockets.get(inode, _LOOKS_FOR_HOLDER) for inode in islice(rows, _SOCKETS_MAX)}
+        fresh = {inode: rows[inode] for inode, looks in self._sockets.items() if looks}
+        for inode in fresh:
+            self._sockets[inode] -= 1
         if not fresh:
             return
-        serving = {(row.family, row.local_port) for row in rows.values() if row.state == _LISTEN}
+        serving = {(space, row.local_port) for space, row in rows.values() if row.state == _LISTEN}
         for pid, (_, facts) in self._processes.items():
             for inode in socket_inodes(pid) if facts else ():
-                row = fresh.pop(inode, None)
-                if row and facts:
-                    self._emit_socket(facts, row, (row.family, row.local_port) in serving, now)
+                if facts and inode in fresh:
+                    space, row = fresh.pop(inode)
+                    self._sockets[inode] = 0
+                    self._emit_socket(facts, row, (space, row.local_port) in serving, now)
 
-    def _tables(self) -> dict[int, SocketRow]:
-        """Inode → row, of listeners and of connections made or being made."""
+    def _tables(self) -> dict[int, tuple[int, SocketRow]]:
+        """Inode → (network namespace, row), of listeners and of connections made or being made."""
         namespaces = {net_namespace(pid): pid for pid in self._processes}
         return {
-            row.inode: row
-            for pid in namespaces.values()
+            row.inode: (space, row)
+            for space, pid in namespaces.items()
             for row in tcp_rows(pid)
             if row.inode and row.state in (_LISTEN, _ESTABLISHED, _SYN_SENT)
         }
