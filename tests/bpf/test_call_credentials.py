@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
+from agent.decode.decode import Decoder
 from agent.events import Call, CallKind
+from agent.source.core_re import CoReSource
 
 pytestmark = [pytest.mark.bpf, pytest.mark.container]
 
@@ -109,3 +111,20 @@ os.wait()
         ((0, 1, 1, 0), 1),
     ]
     assert [e.args for e in of_both if e.head.task.ppid == child.pid] == [(0, 1, 1, 1)]
+
+
+def test_a_process_older_than_the_sensor():
+    """Its ids before are those of whoever started its program."""
+    code = "import os, sys; print(flush=True); sys.stdin.read(); os.setgid(7); os.setuid(6)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as old:
+        old.stdout.readline()
+        late = CoReSource()
+        late.start()
+        old.communicate()
+        batches = iter(lambda: late.read(0), None)
+        calls = [e for batch in batches for e in Decoder().decode(batch) if isinstance(e, Call)]
+        late.stop()
+    found = {e.call: (e.args, e.head.task.uid, e.head.task.gid) for e in calls if e.head.task.pid == old.pid}
+    assert found[CallKind.SETGID] == ((0, 0, 7, 7), 0, 7)
+    assert found[CallKind.SETUID] == ((0, 0, 6, 6), 6, 7)
