@@ -66,6 +66,7 @@ class Limits:
     cgroups: int = 65_536
     records: int = 4_096  # runtime state files known at once
     processes: int = 32_768
+    exited: int = 8_192  # of these, gone but within the grace period: a storm of short ones takes no more memory
     ancestors: int = 16
     grace_ns: int = 10 * _S  # a process or cgroup that is gone stays known for late events
     rescan_ns: int = _S // 10  # between two scans for a cgroup or container nobody announced

@@ -196,6 +196,9 @@ class ProcessTree:
         if not node.exited_ns:
             node.exited_ns = now_ns
             self._exited.append(node)
+            if len(self._exited) > self._limits.exited:
+                self._counts["process_forgotten_early"] += 1
+                self._drop(self._exited.popleft())
 
     def _parent(self, task: Task, now_ns: int) -> Node | None:
         if not task.ppid:
