@@ -24,6 +24,7 @@ _ARGV_BYTES = 2048
 _DESCRIPTORS_MAX = 65536
 _AF_INET, _AF_INET6 = 2, 10
 _V4_MAPPED = bytes(10) + b"\xff\xff"
+_STATES = (b"01", b"02", b"0A")  # TCP_ESTABLISHED, TCP_SYN_SENT, TCP_LISTEN
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
@@ -121,11 +122,12 @@ def refusal_of_proc(proc: str = "/proc") -> str:
 
 
 def tcp_rows(pid: int, proc: str = "/proc") -> Iterator[SocketRow]:
-    """The TCP sockets of a process's network namespace."""
+    """The TCP sockets of a process's network namespace that listen, connect or are connected."""
     for name, family in (("tcp", _AF_INET), ("tcp6", _AF_INET6)):
         for line in _read(f"{proc}/{pid}/net/{name}", _TABLE_BYTES).splitlines()[1:]:
-            row = _row(line.split(), family)
-            if row:
+            fields = line.split(None, 4)
+            # Most rows of a busy server are closed already and nobody's.
+            if len(fields) > 3 and fields[3] in _STATES and (row := _row(line.split(), family)):
                 yield row
 
 
@@ -186,6 +188,8 @@ def _address(text: bytes) -> bytes:
 def _read(path: str, limit: int = _READ_BYTES) -> bytes:
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path.open costs as much as the read
+            if limit <= _READ_BYTES:  # these come whole
+                return file.read(limit)
             parts, left = [], limit
             while left > 0 and (part := file.read(min(left, 1 << 16))):
                 parts.append(part)
