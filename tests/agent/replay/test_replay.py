@@ -10,12 +10,14 @@ import rules
 from agent.core import Core
 from agent.decode.decode import Decoder
 from agent.detect.detector import Detector
+from agent.errors import AgentError
 from agent.facts import RecordedFiles, TappedFiles
 from agent.identify.files import TooLargeError
 from agent.identify.identify import Identifier
 from agent.identify.paths import Limits, Paths
 from agent.learn.learner import Learner
 from agent.ledger import Ledger
+from agent.record import Bounds, create
 from agent.recording import Fact, Kind, RecordingError, RecordingReader, State, Verb
 from agent.replay import RecordedSource, Replay
 from agent.source.fake import FakeSource
@@ -167,3 +169,33 @@ def test_nobody_can_make_the_host_say_without_end() -> None:
     facts = (Fact(Verb.READ, f"/{number}", State.SAID, bytes(16 << 20)) for number in range(40))
     with pytest.raises(RecordingError, match="MiB"):
         host.apply(facts)
+
+
+def test_what_the_filter_counted_is_played_once(tmp_path: Path, scene: Any) -> None:
+    path = tmp_path / "a.rec"
+    scene.record_to(path, Bounds(slot_s=0))
+    source = RecordedSource(path)
+    source.start()
+    while source.read(0) is not None:
+        pass
+    assert list(source.behaviours()) == [(scene.behaviour, 7)]
+    assert list(source.behaviours()) == []
+
+
+def test_a_recording_ends_at_its_size(tmp_path: Path, scene: Any) -> None:
+    path = tmp_path / "a.rec"
+    scene.record_to(path, Bounds(bytes=1))
+    replay = Replay(path, _shipped())
+    list(replay.findings())
+    assert replay.summary.end == "it reached its size"
+    assert replay.summary.batches == 1
+
+
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.rec"
+    with create(path) as file:
+        file.write(b"x")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(AgentError, match="choose another name"):
+        create(path)
+    assert path.read_bytes() == b"x"
