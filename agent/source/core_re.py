@@ -123,9 +123,11 @@ class CoReSource:
         """As the port says. One system call for each key."""
         return self._filter.forget(keys) if self._filter else 0
 
-    def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
+    def sweep(
+        self, due: Phase | None = None, *, crowded: bool = False, programs: Sequence[BehaviourKey] = ()
+    ) -> list[tuple[BehaviourKey, int]]:
         """As the port says. Raises: SourceError."""
-        return self._filter.sweep(due, crowded=crowded) if self._filter else []
+        return self._filter.sweep(due, crowded=crowded, programs=programs) if self._filter else []
 
     def folded(self, kind: EventType) -> int:
         """How often behaviours were seen that the filter let go of: with those it knows, all that ever entered it."""

@@ -50,13 +50,16 @@ class Filter:
         self.let_go: Counter[tuple[EventType, str]] = Counter()
         self.folded: Counter[EventType] = Counter()
 
-    def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
+    def sweep(
+        self, due: Phase | None = None, *, crowded: bool = False, programs: Sequence[BehaviourKey] = ()
+    ) -> list[tuple[BehaviourKey, int]]:
         """Behaviours whose count changed since the last sweep, and those let go, with their last count.
 
-        due: the part that is to be reported again. crowded: the filter was found full. The coldest (unused for
-        longest, of equals those seen once) go where it is full or nearly so. Raises: SourceError.
+        due: the part that is to be reported again; and whatever has the cgroup, program and type of one of `programs`.
+        crowded: the filter was found full. Where it is full or nearly so the coldest go: unused for longest, those
+        seen only once a minute earlier. Raises: SourceError.
         """
-        rows, stay = self._pass(due)
+        rows, stay = self._pass(due, programs=programs)
         changed = list(self._behaviours(rows))
         if crowded or stay > self._entries * _CROWDED:
             surplus = max(stay - int(self._entries * _ROOMY), self._entries // 8)
@@ -69,7 +72,7 @@ class Filter:
         values = self._lib.ffi.new("uint64_t[]", self._cpus)
         removed = 0
         for key in keys:
-            raw = _KEY.pack(key.cgroup_id, *key.exe, key.object, key.type, 0)
+            raw = _pack(key)
             if self._lib.bpf.bpf_map_lookup_and_delete_elem(self._fd, raw, values) == 0:
                 self.folded[key.type] += sum(values)
             elif self._lib.bpf.bpf_map_delete_elem(self._fd, raw) != 0:
@@ -82,12 +85,13 @@ class Filter:
         """Free the table; the map itself belongs to the loaded object."""
         self._lib.ring.vedette_filter_free(self._known)
 
-    def _pass(self, due: Phase | None, evict: int = 0) -> tuple[bytes, int]:
+    def _pass(self, due: Phase | None, evict: int = 0, programs: Sequence[BehaviourKey] = ()) -> tuple[bytes, int]:
         """Rows of one pass, and how many behaviours stay."""
         ffi, ring = self._lib.ffi, self._lib.ring
         coldest = ring.vedette_filter_coldest(self._known, evict) if evict else 0
         phase = due or Phase(0, 0)
-        what = ffi.new("struct vedette_pass *", (int(time.monotonic()), *phase, coldest, evict))
+        wanted = ffi.new("char[]", b"".join(map(_pack, programs)))
+        what = ffi.new("struct vedette_pass *", (int(time.monotonic()), *phase, coldest, evict, wanted, len(programs)))
         rows, stay = self._room(), ffi.new("uint32_t *")
         room = ffi.cast("struct vedette_row *", rows)
         n = self._lib.call(
@@ -106,3 +110,7 @@ class Filter:
                 self.let_go[event_type, _Gone(gone).name.lower()] += 1
                 self.folded[event_type] += count
             yield BehaviourKey(cgroup_id, event_type, FileId(ino, dev, generation), thing), count
+
+
+def _pack(key: BehaviourKey) -> bytes:
+    return _KEY.pack(key.cgroup_id, *key.exe, key.object, key.type, 0)

@@ -75,7 +75,7 @@ long vedette_ring_read(struct vedette_ring *ring, char *out, size_t room, int ti
                        unsigned int *records);
 void vedette_ring_free(struct vedette_ring *ring);
 struct vedette_filter; struct vedette_row;
-struct vedette_pass { uint32_t now_s, phase, phases, coldest, evict; };
+struct vedette_pass { uint32_t now_s, phase, phases, coldest, evict; const char *programs; uint32_t n_programs; };
 struct vedette_filter *vedette_filter_new(int map_fd, uint32_t entries, int cpus, uint64_t seed);
 long vedette_filter_pass(struct vedette_filter *f, struct vedette_pass *pass, struct vedette_row *rows, uint32_t room,
                          uint32_t *stay);

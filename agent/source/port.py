@@ -68,10 +68,13 @@ class Source(Protocol):
 class Upkeep(Protocol):
     """What a sensor with a novelty filter and budgets in the kernel needs done regularly, by one thread."""
 
-    def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
+    def sweep(
+        self, due: Phase | None = None, *, crowded: bool = False, programs: Sequence[BehaviourKey] = ()
+    ) -> list[tuple[BehaviourKey, int]]:
         """Behaviours whose count changed since the last sweep, and those let go, with their last count.
 
-        due: the part to report again. crowded: there was no room for a behaviour; the coldest go.
+        due: the part to report again. crowded: there was no room for a behaviour; the coldest go. programs: report
+        again what has the cgroup, program and type of one of these, whatever the object; at most a few dozen.
         """
 
     def throttled(self) -> list[ThrottleState]:

@@ -64,6 +64,8 @@ class Throttles:
     def __init__(self, lib: LibBpf, limits_fd: int, budgets_fd: int, throttled_fd: int) -> None:
         self._lib, self._limits_fd, self._budgets_fd, self._fd = lib, limits_fd, budgets_fd, throttled_fd
         self._burst_ns: dict[EventType, int] = {}
+        self._keys = lib.ffi.new("char[]", _ENTRIES * _KEY.size)
+        self._values = lib.ffi.new("char[]", _ENTRIES * _THROTTLED.size)
 
     def set_limits(self, limits: Mapping[EventType, Limit]) -> None:
         """Classes without a limit are never held back. Raises: SourceError."""
@@ -100,7 +102,7 @@ class Throttles:
     def _entries(self) -> Iterator[tuple[bytes, ThrottleState]]:
         ffi = self._lib.ffi
         count, place = ffi.new("uint32_t *", _ENTRIES), ffi.new("uint64_t *")
-        keys, values = ffi.new("char[]", _ENTRIES * _KEY.size), ffi.new("char[]", _ENTRIES * _THROTTLED.size)
+        keys, values = self._keys, self._values
         result = self._lib.bpf.bpf_map_lookup_batch(self._fd, ffi.NULL, place, keys, values, count, ffi.NULL)
         if result not in (0, -_ENOENT):
             self._lib.call(result, "cannot read who is throttled")

@@ -12,6 +12,8 @@
 
 #define BATCH 4096
 #define IDLE_MAX 4095 /* seconds; longer is the same */
+#define ONCE_S 60     /* seen once only counts as unused for so much longer: a flood must not push out what is used */
+#define COLDEST (IDLE_MAX + ONCE_S)
 
 struct known {
 	uint64_t hash; /* 0: free */
@@ -35,15 +37,18 @@ struct vedette_filter {
 	uint32_t passes;
 	struct known *table;
 	uint64_t seed;
-	uint32_t colder[2 * (IDLE_MAX + 1)]; /* how many behaviours are how cold */
+	uint32_t colder[COLDEST + 1]; /* how many behaviours are how cold */
 	struct ev_novelty_key *keys;         /* of one batch */
 	uint64_t *values;
 };
 
 /* What one pass is to do. phases 0: re-arm nothing; else a behaviour is due in one phase of so many.
- * coldest: let go of those at least so cold, at most `evict` of them. */
+ * programs: re-arm, too, all behaviours with the cgroup, program and type of one of these. coldest: let
+ * go of those at least so cold, at most `evict` of them. */
 struct vedette_pass {
 	uint32_t now_s, phase, phases, coldest, evict;
+	const struct ev_novelty_key *programs;
+	uint32_t n_programs;
 };
 
 static uint64_t hash_key(const struct vedette_filter *f, const struct ev_novelty_key *key)
@@ -140,7 +145,18 @@ static uint32_t coldness(const struct known *known, uint32_t now_s)
 {
 	uint32_t idle = now_s - known->grown_s;
 
-	return 2 * (idle < IDLE_MAX ? idle : IDLE_MAX) + (known->count <= 1);
+	return (idle < IDLE_MAX ? idle : IDLE_MAX) + (known->count <= 1 ? ONCE_S : 0);
+}
+
+static int is_of(const struct vedette_pass *pass, const struct ev_novelty_key *key)
+{
+	for (uint32_t i = 0; i < pass->n_programs; i++) {
+		const struct ev_novelty_key *of = &pass->programs[i];
+
+		if (key->cgroup_id == of->cgroup_id && key->type == of->type && !memcmp(&key->exe, &of->exe, sizeof(key->exe)))
+			return 1;
+	}
+	return 0;
 }
 
 /* One behaviour: what is known of it now, and whether the caller should hear of it. */
@@ -157,7 +173,7 @@ static int visit(struct vedette_filter *f, struct vedette_pass *pass, struct ved
 		known->grown_s = pass->now_s;
 	known->count = row->count;
 	row->gone = STAYS;
-	if (pass->phases && hash % pass->phases == pass->phase)
+	if ((pass->phases && hash % pass->phases == pass->phase) || is_of(pass, &row->key))
 		row->gone = REARMED;
 	else if (pass->evict && coldness(known, pass->now_s) >= pass->coldest)
 		row->gone = EVICTED;
@@ -214,7 +230,7 @@ long vedette_filter_pass(struct vedette_filter *f, struct vedette_pass *pass, st
 /* How cold a behaviour must be to be among the `n` coldest, after a pass. */
 uint32_t vedette_filter_coldest(const struct vedette_filter *f, uint32_t n)
 {
-	uint32_t at = 2 * (IDLE_MAX + 1) - 1;
+	uint32_t at = COLDEST;
 
 	for (uint64_t colder = f->colder[at]; at > 0 && colder < n; colder += f->colder[at])
 		at--;

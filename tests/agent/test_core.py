@@ -128,7 +128,9 @@ class Keeping(FakeSource):
         self.forgotten: list[BehaviourKey] = []
         self._throttled = throttled
 
-    def sweep(self, due: Phase | None = None, *, crowded: bool = False) -> list[tuple[BehaviourKey, int]]:
+    def sweep(
+        self, due: Phase | None = None, *, crowded: bool = False, programs: Sequence[BehaviourKey] = ()
+    ) -> list[tuple[BehaviourKey, int]]:
         self.sweeps.append((due, crowded))
         return []
 
