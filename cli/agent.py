@@ -105,7 +105,9 @@ def command(
             status_file=status_file,
             metrics_address=_address(metrics_listen, "--metrics-listen"),
         )
-        Agent(config).run(stop, lambda status: _say_ready(len(status.ledger.probes), collector))
+        Agent(config).run(
+            stop, lambda status: _say_ready(sum(probe.attached for probe in status.ledger.probes), collector)
+        )
     except AgentError as error:
         raise click.ClickException(str(error)) from error
 
