@@ -13,6 +13,7 @@
 #define EPHEMERAL_PORT 32768 /* where the kernel begins to choose ports by default */
 #define UNIX_NAME_BYTES 108  /* sizeof(sockaddr_un.sun_path) */
 #define SOCK_RAW 3
+#define SOCK_TYPE 0xf /* flags stand above */
 #define V4_MAPPED 0xffff0000 /* third word of ::ffff:a.b.c.d as it lies in memory */
 
 struct ends {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Datagrams: UDP peers a process sends to without a connection, and DNS messages to and from a server.
  *
- * Resolvers use every call there is (glibc sendmmsg and recvfrom, musl sendto and recvmsg, busybox and Go write and
- * read), so the hook is where all of them meet: sock_send_length and sock_recv_length, since 6.3 (6e6eda44b939,
- * "sock: add tracepoint for send recv length"). They cost other system calls nothing. Older kernels have only the
- * exits of the calls with "send" or "recv" in their names.
+ * Resolvers use every call there is (glibc sendmmsg and recvfrom, musl sendto and recvmsg, busybox and Go write
+ * and read), so the hooks are where all meet: sock_send_length and sock_recv_length, since 6.3 (6e6eda44b939, "sock:
+ * add tracepoint for send recv length"). Older kernels have only the exits of the sending and receiving calls.
  */
 #include "../include/dns.h"
 

@@ -66,8 +66,8 @@ static __always_inline int socket__done(__u32 op, long result)
 	const struct sock *sk;
 	struct act *act;
 
-	/* filter: the agent, not done yet, not a socket, TCP that comes about */
-	if (config__is_agent() || !result__tells(result))
+	/* filter: not done yet, the agent, not a socket, TCP that comes about */
+	if (!result__tells(result) || config__is_agent())
 		return 0;
 	task = task__current();
 	socket = fd__socket(task, task__syscall_arg(0));
@@ -106,14 +106,16 @@ int socket_connect(struct trace_event_raw_sys_exit *ctx) { return socket__done(S
 SEC("tracepoint/syscalls/sys_exit_socket")
 int socket_create(struct trace_event_raw_sys_exit *ctx)
 {
-	__u32 family = task__syscall_arg(0), type = task__syscall_arg(1) & 0xf, protocol = task__syscall_arg(2);
+	__u32 family = task__syscall_arg(0), type, protocol;
 	struct act *act;
 
 	/* filter: others, the agent */
-	if (family != AF_PACKET && (type != SOCK_RAW || (family != AF_INET && family != AF_INET6)))
+	if (family != AF_PACKET && family != AF_INET && family != AF_INET6)
 		return 0;
-	if (config__is_agent())
+	type = task__syscall_arg(1) & SOCK_TYPE;
+	if ((family != AF_PACKET && type != SOCK_RAW) || config__is_agent())
 		return 0;
+	protocol = task__syscall_arg(2);
 	act = act__begin(SOCKET_CREATE);
 	if (!act)
 		return 0;

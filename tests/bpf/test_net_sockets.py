@@ -100,7 +100,7 @@ def test_a_unix_socket_nobody_serves_is_an_attempt(act, container):
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("what", ["udp-connect", "udp-send"])
 def test_udp_peers(act, sensor, address, what):
-    """Connected or not, the peer is named; an IPv4-mapped one is IPv4. The second time is known by the learner's key."""
+    """The peer is named, an IPv4-mapped one as IPv4. The second time it is known by the learner's key."""
     op = SocketOp.CONNECT if what == "udp-connect" else SocketOp.SEND
     events, status = act(what, address, "4567")
     peer = ip_address(address.removeprefix("::ffff:"))
