@@ -30,6 +30,7 @@ E = TypeVar("E")
 _KNOWN, _KNOWN_TIMES = "/tmp/known", 1000  # acts.c: REPEATS by each of two processes
 _PORT = 4242
 _CHILDREN = 4  # acts.c: a writer, the exec, two clients
+_SKIPPED = "open.lost_recursion"
 _LOOPBACK = {ip_address("127.0.0.1"), ip_address("::1")}
 _IN_IMAGE = layout.FILE_F_OVERLAY
 _WRITTEN = layout.FILE_F_OVERLAY | layout.FILE_F_UPPER_LAYER | layout.FILE_F_CREATED | layout.FILE_F_WRITE
@@ -89,7 +90,11 @@ def opens(scene: Scene) -> None:
 
 
 def novelty(scene: Scene) -> None:
-    """Of a thousand opens by two processes at once, one record, and a count of exactly a thousand."""
+    """Of a thousand opens by two processes at once, one record, and a count of a thousand, to the last one.
+
+    Preemptible kernels skip a classic tracepoint's program while another's was interrupted on that CPU: those opens
+    must be in the counter of skipped runs.
+    """
     [known] = [e for e in scene.of(Open) if e.path == _KNOWN]
     file = b"".join(number.to_bytes(size, "little") for number, size in zip(known.file, (8, 4, 4), strict=True))
     counts = [
@@ -97,7 +102,9 @@ def novelty(scene: Scene) -> None:
         for key, count in scene.behaviours
         if (key.cgroup_id, key.type, key.exe, key.object[:16]) == (scene.cgroup_id, EventType.OPEN, known.exe, file)
     ]
-    assert counts == [_KNOWN_TIMES], counts
+    skipped = scene.lost.get(_SKIPPED, 0)
+    assert len(counts) == 1, counts
+    assert _KNOWN_TIMES - skipped <= counts[0] <= _KNOWN_TIMES, (counts, skipped)
 
 
 def connections(scene: Scene) -> None:
@@ -148,8 +155,8 @@ def calls(scene: Scene) -> None:
 
 
 def losses(scene: Scene) -> None:
-    """Nothing was lost, by any cause."""
-    assert scene.lost == {}, scene.lost
+    """Nothing was lost; what a preemptible kernel skipped was counted, and was the known file's."""
+    assert set(scene.lost) <= {_SKIPPED}, scene.lost
 
 
 CHECKS: tuple[Callable[[Scene], None], ...] = (
