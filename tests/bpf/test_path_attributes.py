@@ -62,7 +62,8 @@ def test_a_descriptor_names_its_file_when_renamed_and_when_deleted(change):
     """The path is the one the file has at that moment, or had last."""
     made = change(
         *("ftruncate", "+/tmp/f", 1, "--", "rename", "=/tmp/f", "=/tmp/g", "--", "fchown", 3, 0, 0, "--"),
-        *("unlink", "=/tmp/g", "--", "fsetxattr", 3, "=user.x", "=y", 1, 0),
+        *("unlink", "=/tmp/g", "--", "fsetxattr", 3, "=trusted.x", "=y", 1, 0),
+        capabilities=("CAP_SYS_ADMIN",),
     )
     by_file = [e for e in made if e.op in (PathOp.TRUNCATE, PathOp.CHOWN, PathOp.SETXATTR)]
     assert [e.path for e in by_file] == ["/tmp/f", "/tmp/g", "/tmp/g"]
@@ -71,18 +72,33 @@ def test_a_descriptor_names_its_file_when_renamed_and_when_deleted(change):
 
 
 def test_attributes_and_their_names(change):
-    """Names of attributes; those of security.* each time, user.* once."""
+    """Names of attributes; those of security.* each time, others once."""
     made = change(
         *("ftruncate", "+/tmp/f", 0, "--"),
-        *("setxattr", "=/tmp/f", "=user.one", "=x", 1, 0, "--", "setxattr", "=/tmp/f", "=user.one", "=y", 1, 0, "--"),
-        *("fsetxattr", "+/tmp/f", r"=user.\1b[2J", "=x", 1, 0, "--"),
+        *(
+            "setxattr",
+            "=/tmp/f",
+            "=trusted.one",
+            "=x",
+            1,
+            0,
+            "--",
+            "setxattr",
+            "=/tmp/f",
+            "=trusted.one",
+            "=y",
+            1,
+            0,
+            "--",
+        ),
+        *("fsetxattr", "+/tmp/f", r"=trusted.\1b[2J", "=x", 1, 0, "--"),
         *("lsetxattr", "=/tmp/f", "=security.a", "=x", 1, 0, "--"),
         *("lsetxattr", "=/tmp/f", "=security.a", "=x", 1, 0),
         capabilities=("CAP_SYS_ADMIN",),
     )
     assert [told(e) for e in made[1:]] == [
-        (PathOp.SETXATTR, "/tmp/f", "", "user.one", (0, 0)),
-        (PathOp.SETXATTR, "/tmp/f", "", "user.\x1b[2J", (0, 0)),
+        (PathOp.SETXATTR, "/tmp/f", "", "trusted.one", (0, 0)),
+        (PathOp.SETXATTR, "/tmp/f", "", "trusted.\x1b[2J", (0, 0)),
         (PathOp.SETXATTR, "/tmp/f", "", "security.a", (0, 0)),
         (PathOp.SETXATTR, "/tmp/f", "", "security.a", (0, 0)),
     ]
