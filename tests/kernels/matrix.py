@@ -89,7 +89,11 @@ def _run(kernel: Kernel, acts: Path, limit_s: float) -> Result | None:
     outcome = boot(kernel, [sys.executable, "-m", "tests.kernels.suite", str(acts)], share, limit_s)
     if outcome.status != 0 or not (share / "result.json").exists():
         console = "\n".join(outcome.console.splitlines()[-_CONSOLE_LINES:])
-        how = f"ended with {outcome.status}" if outcome.status is not None else f"did not end within {limit_s:.0f} s"
+        how = (
+            f"ended with {outcome.status}"
+            if outcome.status is not None
+            else f"gave no result in {outcome.seconds:.0f} s"
+        )
         _say(f"{kernel.suite}: the suite {how} (console and output: {share})\n{outcome.output}\n{console}")
         return None
     result = Result.read(kernel.suite, json.loads((share / "result.json").read_text()))
