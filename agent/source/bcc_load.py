@@ -67,7 +67,7 @@ def make_maps(lib: LibBpf, pointer: Any, sizes: Mapping[str, int]) -> dict[str, 
     bpf_map = lib.bpf.bpf_object__next_map(pointer, lib.ffi.NULL)
     try:
         while bpf_map != lib.ffi.NULL:
-            name = lib.ffi.string(lib.bpf.bpf_map__name(bpf_map)).decode()
+            name = _text(lib, lib.bpf.bpf_map__name(bpf_map))
             made[name] = _make_map(lib, bpf_map, name, sizes.get(name))
             bpf_map = lib.bpf.bpf_object__next_map(pointer, bpf_map)
     except SourceError:
@@ -77,8 +77,17 @@ def make_maps(lib: LibBpf, pointer: Any, sizes: Mapping[str, int]) -> dict[str, 
     return made
 
 
+def _text(lib: LibBpf, string: Any) -> str:
+    raw = lib.ffi.string(string)
+    return raw if isinstance(raw, str) else raw.decode()
+
+
+def _options(lib: LibBpf) -> Any:
+    return lib.ffi.new("struct bpf_map_create_opts *")
+
+
 def _make_map(lib: LibBpf, bpf_map: Any, name: str, entries: int | None) -> int:
-    bpf, options = lib.bpf, lib.ffi.new("struct bpf_map_create_opts *")
+    bpf, options = lib.bpf, _options(lib)
     options.sz, options.map_flags = lib.ffi.sizeof("struct bpf_map_create_opts"), bpf.bpf_map__map_flags(bpf_map)
     sizes = (bpf.bpf_map__key_size(bpf_map), bpf.bpf_map__value_size(bpf_map))
     entries = entries or bpf.bpf_map__max_entries(bpf_map)
@@ -111,7 +120,7 @@ def load(lib: LibBpf, name: str, code: bytes, *, classic: bool) -> int:
     log: Any = lib.ffi.new("char[]", _LOG_BYTES)
     options.log_buf, options.log_size, options.log_level = log, _LOG_BYTES, 1
     lib.bpf.bpf_prog_load(kind, name[:15].encode(), b"GPL", code, count, options)
-    words = lib.ffi.string(log).decode("utf-8", "replace").strip().splitlines()[-3:]
+    words = bytes(lib.ffi.buffer(log)).partition(b"\0")[0].decode("utf-8", "replace").strip().splitlines()[-3:]
     raise SourceError(f"the kernel refuses {name}: {os.strerror(-fd)}: {' | '.join(words)}")
 
 

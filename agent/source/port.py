@@ -24,10 +24,10 @@ class BehaviourKey(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Which part of all behaviours is due to be reported again: part `index` of `count`."""
+    """Which part of all behaviours is due to be reported again: number `part`, from 0, of `parts`."""
 
-    index: int
-    count: int
+    part: int
+    parts: int
 
 
 class ThrottleState(NamedTuple):
