@@ -29,9 +29,9 @@ from agent.detect.names import (
     set_names,
     signal_name,
 )
-from agent.detect.redact import command_line
 from agent.events import Call, CallKind, PathChange, PathOp
 from agent.workload import Process
+from detection.redact import command_line
 
 _CALLS = (PROCESS_ACCESS, KERNEL, PRIVILEGE, NAMESPACE)
 _NAMES = {

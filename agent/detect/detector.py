@@ -10,13 +10,13 @@ from agent.detect.cleared import Cleared
 from agent.detect.document import RuntimeDocument, bounded, evidence
 from agent.detect.entities import entities_of
 from agent.detect.fields import categories_of, target_path
-from agent.detect.redact import redact_text
 from agent.detect.repeats import Repeats
 from agent.detect.sockets import peer_of
 from agent.events import Call, Connection, Dns, Exec, PathChange, Socket
 from agent.observation import Anomaly, Observation
 from agent.workload import Identified
 from detection.finding import Entity, FieldValue, Finding, Kind, Source
+from detection.redact import redact_text
 from detection.rules import Match, RuleSet
 
 WINDOW_NS = 60_000_000_000

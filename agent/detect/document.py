@@ -5,9 +5,9 @@ from typing import Any
 
 from agent.detect.field import CATEGORIES, Extract, Field, Source
 from agent.detect.fields import FIELDS
-from agent.detect.redact import redact_text
 from agent.workload import Identified
 from detection.finding import FieldValue
+from detection.redact import redact_text
 
 MAX_VALUE = 1024  # bytes of one evidence value
 MAX_FIELDS = 40

@@ -27,10 +27,10 @@ from agent.detect.field import (
     Source,
     capability_names,
 )
-from agent.detect.redact import command_line
 from agent.detect.sockets import SOCKET_FIELDS, categories_of_socket
 from agent.events import Call, Chmod, Connection, Dns, Exec, FileFlag, Open, PathChange, Socket
 from agent.workload import Container, Identified, Process
+from detection.redact import command_line
 
 _ALL = tuple(CATEGORIES)
 

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from collector.audit.kubernetes import AuditEvent
-from collector.audit.redact import redact, redact_arguments
 from collector.plain import plain
 from detection.finding import Entity, EntityKind, FieldValue, Role
+from detection.redact import redact_argv, redact_text
 
 _ACCOUNT = "system:serviceaccount:"
 _EXTRA = "authentication.kubernetes.io/"
@@ -54,7 +54,7 @@ def exec_request(event: AuditEvent) -> ExecRequest | None:
         query = parse_qs(urlsplit(_text(event.raw.get("requestURI"), 16_384)).query, max_num_fields=256)
     except ValueError:
         query = {}
-    command = redact_arguments([a[:_TEXT] for a in query.get("command", [])[:_ITEMS]])
+    command = redact_argv([a[:_TEXT] for a in query.get("command", [])[:_ITEMS]])
     return ExecRequest(
         container=plain(query.get("container", [""])[0], 128),
         command=tuple(plain(a, _TEXT) for a in command),
@@ -147,11 +147,11 @@ def _fields(event: AuditEvent, ref: Mapping[str, Any], request: ExecRequest | No
         "auditID": event.audit_id,
         "stage": plain(event.stage, 32),
         "verb": plain(_text(raw.get("verb")), 32),
-        "requestURI": plain(redact(uri.partition("?")[0] if request else uri), _TEXT),
+        "requestURI": plain(redact_text(uri.partition("?")[0] if request else uri), _TEXT),
         "user.username": plain(_text(user.get("username"))),
         "user.groups": _texts(user.get("groups")),
         "impersonatedUser.username": plain(_text(_dict(raw.get("impersonatedUser")).get("username"))),
-        "userAgent": plain(redact(_text(raw.get("userAgent")))),
+        "userAgent": plain(redact_text(_text(raw.get("userAgent")))),
         "sourceIPs": _texts(raw.get("sourceIPs")),
         "authorization.decision": plain(_text(notes.get("authorization.k8s.io/decision")), 32),
         "authorization.reason": plain(_text(notes.get("authorization.k8s.io/reason"))),
@@ -206,7 +206,7 @@ def _distinct(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
 
 
 def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(plain(redact(_text(v))) for v in _list(values)[:_ITEMS] if _text(v))
+    return tuple(plain(redact_text(_text(v))) for v in _list(values)[:_ITEMS] if _text(v))
 
 
 def _text(value: Any, limit: int = 2048) -> str:

@@ -5,7 +5,6 @@ import pytest
 
 from collector.audit import Detector
 from collector.audit.kubernetes import parse
-from collector.audit.redact import redact, redact_arguments
 from detection.finding import EntityKind, Kind, Role, Severity, Source
 
 E = EntityKind
@@ -37,7 +36,7 @@ def test_an_exec_names_user_address_event_and_pod(detector, record):
     }
     fields = exec_finding.fields
     assert fields["exec.container"] == "web"
-    assert fields["exec.command"] == ("/bin/sh", "-c", "mysql --password=***")
+    assert fields["exec.command"] == ("/bin/sh", "-c", "mysql --password=[redacted]")
     assert (fields["exec.tty"], fields["exec.stdin"], fields["responseStatus.code"]) == (True, True, 101)
     assert exec_finding.matched
     assert "hunter2" not in str(exec_finding.as_dict())
@@ -151,32 +150,6 @@ def test_hostile_text_is_made_plain_and_bounded(detector, record):
     assert "\\x1b" not in text
     assert "\x1b" not in text
     assert all(len(v) <= 512 for v in finding.fields.values() if isinstance(v, str))
-
-
-@pytest.mark.parametrize(
-    "secret_text",
-    [
-        "curl -H 'Authorization: Bearer hunter2'",
-        "PGPASSWORD=hunter2 psql",
-        "vault login --token hunter2",
-        "mysql://root:hunter2@db/x",
-        '{"api_key": "hunter2"}',
-        "echo eyJhbGciOiJI.hunter2hunter2.sig",
-    ],
-)
-def test_secrets_in_arguments_are_hidden(secret_text):
-    assert "hunter2" not in redact(secret_text)
-    assert "***" in redact(secret_text)
-
-
-def test_the_argument_after_a_password_flag_is_hidden():
-    assert redact_arguments(["mysql", "--password", "hunter2", "-h", "db"]) == (
-        "mysql",
-        "--password",
-        "***",
-        "-h",
-        "db",
-    )
 
 
 @pytest.mark.external

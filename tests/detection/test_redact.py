@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.detect.redact import MARK, command_line, redact_text
+from detection.redact import MARK, command_line, redact_argv, redact_text
 
 SECRET = [
     ("mysql", "-uroot", "-pS3CRET"),
@@ -105,3 +105,29 @@ def test_hostile_text_is_redacted_in_linear_time_and_without_error() -> None:
         "x" * 10 + ":",
     ):
         redact_text(piece * 3000)
+
+
+@pytest.mark.parametrize(
+    "secret_text",
+    [
+        "curl -H 'Authorization: Bearer hunter2'",
+        "PGPASSWORD=hunter2 psql",
+        "vault login --token hunter2",
+        "mysql://root:hunter2@db/x",
+        '{"api_key": "hunter2"}',
+        "echo eyJhbGciOiJI.hunter2hunter2.sig",
+    ],
+)
+def test_secrets_in_a_text_are_hidden(secret_text):
+    assert "hunter2" not in redact_text(secret_text)
+    assert MARK in redact_text(secret_text)
+
+
+def test_the_argument_after_a_password_flag_is_hidden():
+    assert redact_argv(["mysql", "--password", "hunter2", "-h", "db"]) == (
+        "mysql",
+        "--password",
+        MARK,
+        "-h",
+        "db",
+    )
