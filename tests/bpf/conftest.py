@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +29,7 @@ class Recorder:
         self.source = source
         self.decoder = Decoder()
         self._events: list[Event] = []
+        self._lost_before = self._losses()
 
     def drain(self) -> list[Event]:
         """Everything the kernel wrote so far: records are in the ring before their system call returns."""
@@ -42,13 +44,21 @@ class Recorder:
         return [event for event in self.drain() if isinstance(event, kind) and where(event)]
 
     def lost(self) -> dict[str, int]:
-        """Every loss the sensor counted, by class and cause; {} when there was none."""
-        return {
-            f"{kind}.{cause}": count
-            for kind, causes in self.source.counters().items()
-            for cause, count in causes.items()
-            if cause.startswith("lost_") and count
-        }
+        """Every loss since this recorder began, by class and cause; {} when there was none.
+
+        Nobody drains the sensor between two tests that use it: what the ring could not hold then is not counted.
+        """
+        return dict(self._losses() - self._lost_before)
+
+    def _losses(self) -> Counter[str]:
+        return Counter(
+            {
+                f"{kind}.{cause}": count
+                for kind, causes in self.source.counters().items()
+                for cause, count in causes.items()
+                if cause.startswith("lost_")
+            }
+        )
 
 
 @pytest.fixture(scope="session")

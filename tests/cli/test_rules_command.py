@@ -38,18 +38,18 @@ def test_list_gives_every_shipped_rule() -> None:
 def test_check_says_what_cannot_be_used_and_what_never_matches(tmp_path: Path) -> None:
     (tmp_path / "good.yml").write_text(_RULE.replace("CATEGORY", "process_creation").replace("FIELD", "Image"))
     (tmp_path / "strange.yml").write_text(
-        _RULE.replace("CATEGORY", "dns_query").replace("FIELD", "QueryName").replace("6f1b", "6f1c")
+        _RULE.replace("CATEGORY", "driver_load").replace("FIELD", "ImageLoaded").replace("6f1b", "6f1c")
     )
     (tmp_path / "missing.yml").write_text(
-        _RULE.replace("CATEGORY", "network_connection").replace("FIELD", "DestinationHostname").replace("6f1b", "6f1d")
+        _RULE.replace("CATEGORY", "network_connection").replace("FIELD", "DestinationIsIpv6").replace("6f1b", "6f1d")
     )
     code, output = _run("check", str(tmp_path), "--format", "json")
     checked = json.loads(output)
     assert code == 0
     assert checked["usable"] == 3
     assert [w["reason"] for w in checked["warnings"]] == [
-        "network_connection events have no field DestinationHostname",
-        "no event source here carries dns_query events: the rule never matches",
+        "network_connection events have no field DestinationIsIpv6",
+        "no event source here carries driver_load events: the rule never matches",
     ]
     (tmp_path / "bad.yml").write_text("title: T\ncorrelation: {}\n")
     code, output = _run("check", str(tmp_path))
