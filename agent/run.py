@@ -81,7 +81,8 @@ class Agent:
         return spool, uplink, SpoolSink(spool)
 
     def status(self) -> Status | None:
-        """The newest status; None before the sensor is attached."""
+        """The newest status; None before the sensor is attached. Made every tick where a status file or metrics are
+        asked for, else at every heartbeat."""
         return self._newest
 
     def run(self, stop: threading.Event, on_ready: Callable[[Status], None] = lambda _: None) -> None:
@@ -146,7 +147,7 @@ class Agent:
                 next_beat = now + self._config.heartbeat_s
                 self._note(LedgerEvent.HEARTBEAT)
                 self._save_profiles()
-            else:
+            elif self._config.status_file or self._config.metrics_address:  # nobody else reads it in between
                 self._publish(self._ledger(LedgerEvent.HEARTBEAT))
 
     def _handle_next(self, timeout_s: float) -> None:
