@@ -38,6 +38,8 @@ mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work ro
 for m in proc sys dev; do mount --move /$m /new/$m; done
 for m in run tmp; do mount -t tmpfs $m /new/$m; done
 mkdir /new/run/share; nine share /new/run/share rw
+checkout=$(cat /new/run/share/checkout) # below what has just been covered: uncover it
+case $checkout in /tmp/*|/run/*) mkdir -p "/new$checkout"; mount --bind "/lower$checkout" "/new$checkout" ;; esac
 mkdir -p /new/dev/pts /new/dev/shm; mount -t devpts pts /new/dev/pts; mount -t tmpfs shm /new/dev/shm
 mount -t securityfs security /new/sys/kernel/security; mount -t bpf bpf /new/sys/fs/bpf
 mount -t cgroup2 cgroup /new/sys/fs/cgroup
@@ -78,6 +80,7 @@ def boot(kernel: Kernel, command: Sequence[str], share: Path, limit_s: float) ->
     share.mkdir(parents=True)
     words = {"cwd": os.getcwd(), "home": str(Path.home()), "path": os.environ["PATH"]}  # noqa: PTH109
     quoted = {name: shlex.quote(word) for name, word in words.items()}
+    (share / "checkout").write_text(words["cwd"])
     (share / "start").write_text(_START.format(command=shlex.join(command), **quoted))
     begun = time.monotonic()
     with (share / "console").open("wb") as console:
