@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from detection.finding import Source
+
 if TYPE_CHECKING:
     from collector.config import Config
     from collector.run import Ready
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_AUDIT_SOURCES = tuple(source.value for source in Source if source is not Source.RUNTIME)
+
+
+def _audit_file(text: str) -> tuple[str, Path]:
+    """SOURCE=PATH, or the path of a Kubernetes audit log."""
+    name, sign, path = text.partition("=")
+    return (name, Path(path)) if sign and name in _AUDIT_SOURCES else (Source.KUBERNETES_AUDIT.value, Path(text))
 
 
 @click.command()
@@ -40,10 +49,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--audit-file",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Kubernetes audit log, followed and rotated. Repeatable; need not exist yet.",
+    metavar="[SOURCE=]PATH",
+    callback=lambda _context, _option, given: tuple(_audit_file(text) for text in given),
+    help=f"Audit log, followed and rotated. Repeatable; need not exist yet. SOURCE: {', '.join(_AUDIT_SOURCES)}.",
 )
-@click.option("--audit-webhook", metavar="HOST:PORT", help="Listen for a Kubernetes audit webhook.")
+@click.option("--audit-webhook", metavar="HOST:PORT", help="Listen for audit webhooks (Kubernetes: /kubernetes/audit).")
 @click.option("--audit-webhook-plain", is_flag=True, help="The webhook without TLS (loopback only).")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 @click.option("--heartbeat", type=float, default=15.0, show_default=True, help="Seconds between stream heartbeats.")
@@ -55,7 +65,7 @@ def command(
     ca: Path | None,
     store: str,
     state_dir: Path | None,
-    audit_file: tuple[Path, ...],
+    audit_file: tuple[tuple[str, Path], ...],
     audit_webhook: str | None,
     audit_webhook_plain: bool,
     metrics_listen: str | None,

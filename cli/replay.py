@@ -11,13 +11,13 @@ import orjson
 
 import rules
 from cli.rules import files_below
-from detection.finding import Finding
+from detection.finding import Finding, Source
 from detection.rules import RuleSet, load_compiled
 
 if TYPE_CHECKING:
     from agent.replay import Replay
 
-SOURCES = ("runtime", "kubernetes-audit")
+SOURCES = tuple(source.value for source in Source)
 _SHOWN_PROBLEMS = 20
 
 
@@ -92,11 +92,12 @@ class _Player:
                 self._problems.append(replay.problem)
 
     def _audit(self, files: Sequence[Path], ruleset: RuleSet) -> Iterator[Finding]:
+        from collector.audit import FORMATS  # noqa: PLC0415
         from collector.audit.replay import AuditReplay  # noqa: PLC0415
         from collector.errors import CollectorError  # noqa: PLC0415
         from collector.plain import plain  # noqa: PLC0415
 
-        replay = AuditReplay(ruleset)
+        replay = AuditReplay(FORMATS[self._source], ruleset)
         for path in files:
             try:
                 yield from replay.findings(path)

@@ -31,14 +31,14 @@ class Config:
     """Options of `vedette collector`. Raises: ConfigError, saying which option and what to give.
 
     `listen`: `host:port` (mutual TLS) or `unix:/path`, any number. `store`: file path or SQLAlchemy URL; `state_dir`
-    holds the audit sources' positions. The webhook uses `tls` where there is one and asks for a client certificate;
-    `audit_webhook_plain`: plaintext, which it takes on loopback only.
+    holds the audit sources' positions. `audit_files`: (name of the audit log's form, path). The webhook uses `tls`
+    where there is one and asks for a client certificate; `audit_webhook_plain`: plaintext, on loopback only.
     """
 
     listen: tuple[str, ...]
     store: str
     tls: TlsFiles | None = None
-    audit_files: tuple[Path, ...] = ()
+    audit_files: tuple[tuple[str, Path], ...] = ()
     audit_webhook: tuple[str, int] | None = None
     audit_webhook_plain: bool = False
     state_dir: Path = Path()

@@ -28,6 +28,7 @@ class Source(StrEnum):
 
     RUNTIME = "runtime"
     KUBERNETES_AUDIT = "kubernetes-audit"
+    AWS_CLOUDTRAIL = "aws-cloudtrail"
 
 
 class Kind(StrEnum):
@@ -54,6 +55,9 @@ class EntityKind(StrEnum):
     FILE = "file"  # path
     AUDIT_EVENT = "audit_event"  # the audit record's own id
     KUBERNETES_OBJECT = "kubernetes_object"  # resource/namespace/name
+    ROLE = "role"  # a cloud role that was assumed: its ARN or full name
+    CLOUD_ACCOUNT = "cloud_account"  # AWS account, GCP project, Azure subscription
+    CLOUD_RESOURCE = "cloud_resource"  # ARN, full resource name, or instance id
 
 
 class Role(StrEnum):

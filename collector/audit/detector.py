@@ -1,4 +1,4 @@
-"""Audit events → findings: rules run over each stage, one finding per audit id and rule."""
+"""Audit records → findings: one finding per record's own id and rule, whatever way the record came."""
 
 import hashlib
 from collections import Counter, OrderedDict
@@ -6,16 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from collector.audit.facts import Facts, facts_of
-from collector.audit.kubernetes import AuditEvent
+from collector.audit.format import Format
+from collector.audit.record import AuditRecord, Facts
 from detection.finding import Finding, Kind, Source
 from detection.rules.compile import Match
 from detection.rules.flatten import flatten
 from detection.rules.view import Document
 
-RULE_KEY = "kubernetes/audit"
-# Before authorisation: the same request comes again, with its outcome, at a later stage.
-_TOO_EARLY = "RequestReceived"
+Key = tuple[Source, str, str]  # a record's own id and a rule's
 
 
 class Rules(Protocol):
@@ -27,38 +25,38 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Findings of some events; `Detector.commit` takes it once they are stored."""
+    """Findings of some records; `Detector.commit` takes it once they are stored."""
 
     findings: list[Finding]
-    seen: tuple[tuple[str, str], ...]
+    seen: tuple[Key, ...]
 
 
 class Detector:
     """Shared by all transports of one collector, so that a request seen by file and webhook is one finding.
 
-    Remembers which rule has reported which audit id (bounded, oldest forgotten first), but only after `commit`:
+    Remembers which rule has reported which record (bounded, oldest forgotten first), but only after `commit`:
     what was not stored is found again when the transport retries. One thread (the event loop).
     """
 
     def __init__(self, rules: Rules, remember: int = 100_000) -> None:
         self._rules = rules
         self._remember = remember
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._seen: OrderedDict[Key, None] = OrderedDict()
         self._counts: Counter[str] = Counter()
 
     def use(self, rules: Rules) -> None:
         """Replace the rules; takes effect with the next event."""
         self._rules = rules
 
-    def detect(self, events: Iterable[AuditEvent]) -> Detection:
-        """Findings not yet committed, in the order of the events."""
-        findings: dict[tuple[str, str], Finding] = {}
-        for event in events:
+    def detect(self, form: Format, records: Iterable[AuditRecord]) -> Detection:
+        """Findings not yet committed, in the order of the records."""
+        findings: dict[Key, Finding] = {}
+        for record in records:
             self._counts["events"] += 1
-            if event.stage == _TOO_EARLY:
+            if record.early:
                 self._counts["early_stage"] += 1
                 continue
-            self._detect_one(event, findings)
+            self._detect_one(form, record, findings)
         return Detection(list(findings.values()), tuple(findings))
 
     def commit(self, detection: Detection) -> None:
@@ -73,28 +71,28 @@ class Detector:
         """events, early_stage, repeated_stage, findings."""
         return dict(self._counts)
 
-    def _detect_one(self, event: AuditEvent, findings: dict[tuple[str, str], Finding]) -> None:
+    def _detect_one(self, form: Format, record: AuditRecord, findings: dict[Key, Finding]) -> None:
         facts: Facts | None = None
-        for match in self._rules.match(RULE_KEY, flatten(event.raw)):
-            key = (event.audit_id, match.rule.id)
+        for match in self._rules.match(record.rule_key, flatten(record.raw)):
+            key = (form.source, record.event_id, match.rule.id)
             if key in findings or key in self._seen:
                 self._counts["repeated_stage"] += 1
                 continue
-            facts = facts or facts_of(event)
-            findings[key] = _finding(event, match, facts)
+            facts = facts or form.facts_of(record)
+            findings[key] = _finding(form.source, record, match, facts)
 
 
-def finding_id(audit_id: str, rule_id: str) -> str:
-    """32 hex digits, the same for every stage and transport of one audit event."""
-    return hashlib.sha256(f"kubernetes-audit\0{audit_id}\0{rule_id}".encode()).hexdigest()[:32]
+def finding_id(source: Source, event_id: str, rule_id: str) -> str:
+    """32 hex digits, the same for every stage and transport of one record."""
+    return hashlib.sha256(f"{source}\0{event_id}\0{rule_id}".encode()).hexdigest()[:32]
 
 
-def _finding(event: AuditEvent, match: Match, facts: Facts) -> Finding:
+def _finding(source: Source, record: AuditRecord, match: Match, facts: Facts) -> Finding:
     rule = match.rule
     return Finding(
-        id=finding_id(event.audit_id, rule.id),
-        time_ns=event.time_ns,
-        source=Source.KUBERNETES_AUDIT,
+        id=finding_id(source, record.event_id, rule.id),
+        time_ns=record.time_ns,
+        source=source,
         kind=Kind.RULE,
         rule_id=rule.id,
         title=rule.title,

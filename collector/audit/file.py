@@ -1,4 +1,4 @@
-"""Kubernetes audit from a log file: followed, rotated, checkpointed."""
+"""An audit log in a file: followed, rotated, checkpointed."""
 
 import asyncio
 import itertools
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from collector.audit.checkpoint import Checkpoint, Position
 from collector.audit.detector import Detector
+from collector.audit.envelope import parse_lines
 from collector.audit.follow import LineFollower, Lines
+from collector.audit.format import Format
 from collector.audit.intake import take_in
-from collector.audit.kubernetes import parse_lines
 from collector.audit.port import Emit
 from collector.audit.problems import ProblemLog
 from collector.errors import CollectorError
@@ -18,14 +19,17 @@ from collector.errors import CollectorError
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class KubernetesAuditFile:
+class AuditFile:
     """An AuditSource over one log file, which may not exist yet.
 
     The checkpoint moves only after the findings are committed, so a restart repeats at most one piece (repeats have
     the same finding ids) and loses nothing.
     """
 
-    def __init__(self, path: Path, checkpoint_path: Path, detector: Detector, poll_s: float = 0.25) -> None:
+    def __init__(
+        self, form: Format, path: Path, checkpoint_path: Path, detector: Detector, poll_s: float = 0.25
+    ) -> None:
+        self._form = form
         self._path = path
         self._checkpoint = Checkpoint(checkpoint_path)
         self._detector = detector
@@ -71,12 +75,12 @@ class KubernetesAuditFile:
             return None
 
     async def _take(self, lines: Lines, emit: Emit) -> None:
-        parsed = parse_lines(lines.lines, f"{lines.where} before byte {lines.position.offset}")
+        parsed = parse_lines(self._form, lines.lines, f"{lines.where} before byte {lines.position.offset}")
         self._problems.count("lines", len(lines.lines))
         self._problems.report(parsed.problems)
         for attempt in itertools.count():
             try:
-                await take_in(parsed.events, self._detector, emit)
+                await take_in(self._form, parsed.records, self._detector, emit)
                 break
             except CollectorError as error:
                 self._problems.note("emit_retried", f"audit findings wait, they could not be stored: {error}")

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from collector.audit.kubernetes import Problem
+from collector.audit.record import Problem
 from collector.plain import plain
 
 _log = logging.getLogger("vedette.collector.audit")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collector.audit.detector import Detector, Rules
-from collector.audit.kubernetes import Parsed, Problem, parse
+from collector.audit.envelope import parse
+from collector.audit.format import Format
+from collector.audit.record import Parsed, Problem
 from collector.errors import CollectorError
 from detection.finding import Finding
 
@@ -21,26 +23,27 @@ class AuditReplay:
     `events` and `problems` (the first thousand) say what was met.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, form: Format, rules: Rules) -> None:
+        self._form = form
         self._detector = Detector(rules)
         self.events = 0
         self.refused = 0
         self.problems: list[Problem] = []
 
     def findings(self, path: Path) -> Iterator[Finding]:
-        """Of one file: JSON, JSON lines, an EventList or a list, plain or gzipped. Raises: CollectorError."""
-        parsed = read(path)
-        self.events += len(parsed.events)
+        """Of one file: JSON, JSON lines, an envelope or a list, plain or gzipped. Raises: CollectorError."""
+        parsed = read(self._form, path)
+        self.events += len(parsed.records)
         self.refused += len(parsed.problems)
         self.problems += parsed.problems[: max(0, 1000 - len(self.problems))]
-        for event in parsed.events:
-            detection = self._detector.detect((event,))
+        for record in parsed.records:
+            detection = self._detector.detect(self._form, (record,))
             self._detector.commit(detection)
             yield from detection.findings
 
 
-def read(path: Path) -> Parsed:
-    """The events of a file. Raises: CollectorError when it cannot be read or is too large."""
+def read(form: Format, path: Path) -> Parsed:
+    """The records of a file. Raises: CollectorError when it cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
@@ -50,4 +53,4 @@ def read(path: Path) -> Parsed:
         raise CollectorError(f"{path}: {error}; give an audit log, plain or gzipped") from error
     if len(data) > MOST_BYTES:
         raise CollectorError(f"{path}: over {MOST_BYTES >> 20} MiB; split it and give the parts in order")
-    return parse(data, str(path), _MOST_EVENTS)
+    return parse(form, data, str(path), _MOST_EVENTS)

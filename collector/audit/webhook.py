@@ -1,11 +1,11 @@
-"""Kubernetes audit from the API server's webhook backend: one HTTPS endpoint."""
+"""Audit records sent to us: one HTTPS endpoint for each audit log (the API server's webhook backend, a forwarder)."""
 
 import asyncio
 import contextlib
 import hmac
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,13 +17,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collector.audit.detector import Detector
+from collector.audit.envelope import parse
+from collector.audit.format import Format
 from collector.audit.intake import take_in
-from collector.audit.kubernetes import Parsed, parse
 from collector.audit.port import Emit
 from collector.audit.problems import ProblemLog
+from collector.audit.record import Parsed
 from collector.errors import CollectorError, ConfigError
-
-PATH = "/kubernetes/audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class WebhookTls:
     client_ca: Path | None = None
 
 
-class KubernetesAuditWebhook:
-    """An AuditSource that listens. The socket is bound at once, so `port` is known before `run`.
+class AuditWebhook:
+    """An AuditSource that listens; `forms` gives each path its audit log.
 
+    The socket is bound at once, so `port` is known before `run`.
     Without TLS it listens on loopback only. `token_file` holds a bearer token callers must send; it is read again at
     every request, so it can be changed in place. Raises: ConfigError where the options cannot work.
     """
@@ -46,6 +47,7 @@ class KubernetesAuditWebhook:
         self,
         host: str,
         port: int,
+        forms: Mapping[str, Format],
         detector: Detector,
         *,
         tls: WebhookTls | None = None,
@@ -57,7 +59,14 @@ class KubernetesAuditWebhook:
         if tls is None and not _is_loopback(host):
             raise ConfigError(f"audit webhook on {host}:{port} without TLS: give a certificate, or listen on 127.0.0.1")
         self._tls = tls
-        self._receiver = Receiver(detector, token_file, max_body, max_waiting, commit_timeout_s)
+        self._receiver = Receiver(
+            forms,
+            detector,
+            token_file=token_file,
+            max_body=max_body,
+            max_waiting=max_waiting,
+            commit_timeout_s=commit_timeout_s,
+        )
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.create_server((host, port), family=family, backlog=128)
@@ -113,8 +122,16 @@ class Receiver:
     """The endpoint itself, an ASGI app once it knows where findings go."""
 
     def __init__(
-        self, detector: Detector, token_file: Path | None, max_body: int, max_waiting: int, commit_timeout_s: float
+        self,
+        forms: Mapping[str, Format],
+        detector: Detector,
+        *,
+        token_file: Path | None,
+        max_body: int,
+        max_waiting: int,
+        commit_timeout_s: float,
     ) -> None:
+        self._forms = forms
         self.problems = ProblemLog()
         self._detector = detector
         self._token_file = token_file
@@ -125,20 +142,24 @@ class Receiver:
         self._requests = 0
 
     def app(self, emit: Emit) -> Starlette:
-        """`POST /kubernetes/audit` and `GET /healthz`."""
-
-        async def audit(request: Request) -> Response:
-            response = await self._answer(request, emit)
-            self.problems.count(f"http_{response.status_code}")
-            return response
+        """`POST` to the path of each audit log, and `GET /healthz`."""
 
         async def healthz(_: Request) -> Response:
             behind = self._waiting >= self._max_waiting
             return PlainTextResponse("behind\n" if behind else "ok\n", 503 if behind else 200)
 
-        return Starlette(routes=[Route(PATH, audit, methods=["POST"]), Route("/healthz", healthz)])
+        logs = [Route(path, self._endpoint(form, emit), methods=["POST"]) for path, form in self._forms.items()]
+        return Starlette(routes=[*logs, Route("/healthz", healthz)])
 
-    async def _answer(self, request: Request, emit: Emit) -> Response:
+    def _endpoint(self, form: Format, emit: Emit) -> Callable[[Request], Awaitable[Response]]:
+        async def take(request: Request) -> Response:
+            response = await self._answer(form, request, emit)
+            self.problems.count(f"http_{response.status_code}")
+            return response
+
+        return take
+
+    async def _answer(self, form: Format, request: Request, emit: Emit) -> Response:
         if not self._authorized(request.headers.get("authorization", "")):
             return _text(401, "send the bearer token of this webhook in the Authorization header")
         if self._waiting >= self._max_waiting:
@@ -148,7 +169,7 @@ class Receiver:
             body = await self._body(request)
             if body is None:
                 return _text(413, f"body larger than {self._max_body} bytes: lower audit-webhook-batch-max-size")
-            return await self._take(body, emit)
+            return await self._take(form, body, emit)
         except ClientDisconnect:
             return _text(400, "the connection ended before the body did")
         finally:
@@ -165,20 +186,20 @@ class Receiver:
                 return None
         return bytes(parts)
 
-    async def _take(self, body: bytes, emit: Emit) -> Response:
+    async def _take(self, form: Format, body: bytes, emit: Emit) -> Response:
         self._requests += 1
         self.problems.count("bytes", len(body))
-        parsed = parse(body, f"webhook request {self._requests}")
+        parsed = parse(form, body, f"webhook request {self._requests}")
         self.problems.report(parsed.problems)
-        if parsed.problems and not parsed.events:
+        if parsed.problems and not parsed.records:
             return _text(400, _why(parsed))
         try:
             async with asyncio.timeout(self._timeout_s):
-                found = await take_in(parsed.events, self._detector, emit)
+                found = await take_in(form, parsed.records, self._detector, emit)
         except (CollectorError, TimeoutError) as error:
             self.problems.note("emit_failed", f"audit findings could not be stored: {error or 'in time'}")
             return _text(503, "findings could not be stored now: send again", {"Retry-After": "5"})
-        return _text(200, f"{len(parsed.events)} events, {found} findings, {len(parsed.problems)} bad records")
+        return _text(200, f"{len(parsed.records)} events, {found} findings, {len(parsed.problems)} bad records")
 
     def _authorized(self, header: str) -> bool:
         if self._token_file is None:

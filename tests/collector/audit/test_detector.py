@@ -4,14 +4,17 @@ import orjson
 import pytest
 
 from collector.audit import Detector
-from collector.audit.kubernetes import parse
+from collector.audit.envelope import parse
+from collector.audit.kubernetes import KubernetesAudit
 from detection.finding import EntityKind, Kind, Role, Severity, Source
 
 E = EntityKind
 
+FORM = KubernetesAudit()
+
 
 def _detect(detector, *records):
-    detection = detector.detect(parse(orjson.dumps(list(records)), "x").events)
+    detection = detector.detect(FORM, parse(FORM, orjson.dumps(list(records)), "x").records)
     detector.commit(detection)
     return detection.findings
 
@@ -131,9 +134,9 @@ def test_the_id_is_the_same_for_every_stage_and_transport(rules, record):
 
 
 def test_what_was_not_committed_is_found_again(detector, record):
-    events = parse(orjson.dumps(record()), "x").events
-    first = detector.detect(events).findings
-    assert detector.detect(events).findings == first
+    records = parse(FORM, orjson.dumps(record()), "x").records
+    first = detector.detect(FORM, records).findings
+    assert detector.detect(FORM, records).findings == first
 
 
 def test_memory_of_audit_ids_is_bounded(rules, record):
@@ -155,9 +158,9 @@ def test_hostile_text_is_made_plain_and_bounded(detector, record):
 @pytest.mark.external
 def test_events_of_a_live_api_server_are_all_read(shared_data, detector):
     data = (shared_data / "kubernetes" / "audit-webhook-1.20.json").read_bytes()
-    parsed = parse(data, "recorded")
-    assert (len(parsed.events), parsed.problems) == (120, ())
-    findings = [f for f in detector.detect(parsed.events).findings if f.rule_id == "exec"]
+    parsed = parse(FORM, data, "recorded")
+    assert (len(parsed.records), parsed.problems) == (120, ())
+    findings = [f for f in detector.detect(FORM, parsed.records).findings if f.rule_id == "exec"]
     assert len(findings) == 4
     assert {f.fields["verb"] for f in findings} == {"get", "create"}
     assert all(f.fields["exec.container"] == "web" for f in findings)

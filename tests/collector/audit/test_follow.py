@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from collector.audit import Detector, KubernetesAuditFile
+from collector.audit import FORMATS, AuditFile, Detector
 from collector.audit.checkpoint import Checkpoint
 from collector.audit.follow import LineFollower
 
@@ -135,7 +135,7 @@ async def _while_running(source, store, body):
 
 
 def _source(log, detector):
-    return KubernetesAuditFile(log, log.with_name("checkpoint.json"), detector, poll_s=0.005)
+    return AuditFile(FORMATS["kubernetes-audit"], log, log.with_name("checkpoint.json"), detector, poll_s=0.005)
 
 
 def test_findings_are_committed_then_the_position_is_saved(log, detector, store, line):

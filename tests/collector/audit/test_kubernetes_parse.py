@@ -5,9 +5,18 @@ import random
 import orjson
 import pytest
 
-from collector.audit.kubernetes import parse, parse_time
+from collector.audit import envelope
+from collector.audit.kubernetes import KubernetesAudit
+from collector.audit.record import Parsed
+from collector.audit.values import parse_time
 
 T = 1_795_262_403_100_000_000  # 2026-11-21T12:00:03.1Z
+
+FORM = KubernetesAudit()
+
+
+def parse(data: bytes, position: str, **bounds: int) -> Parsed:
+    return envelope.parse(FORM, data, position, **bounds)
 
 
 def test_one_object_a_list_an_eventlist_and_lines_give_the_same(record):
@@ -20,7 +29,7 @@ def test_one_object_a_list_an_eventlist_and_lines_give_the_same(record):
     ]
     for shape in shapes:
         parsed = parse(shape, "x")
-        assert [(e.audit_id, e.stage, e.time_ns) for e in parsed.events] == [
+        assert [(e.event_id, e.raw["stage"], e.time_ns) for e in parsed.records] == [
             ("a", "ResponseComplete", T),
             ("b", "ResponseComplete", T),
         ]
@@ -31,13 +40,13 @@ def test_older_versions_and_missing_fields_are_read(record):
     old = {"auditID": "a", "stage": "ResponseComplete", "timestamp": "2026-11-21T12:00:03.1Z", "verb": "get"}
     unversioned = {"auditID": "b", "stageTimestamp": "2026-11-21T13:00:03.1+01:00", "unknown": {"x": [1]}}
     parsed = parse(orjson.dumps([old, unversioned]), "x")
-    assert [(e.audit_id, e.time_ns) for e in parsed.events] == [("a", T), ("b", T)]
+    assert [(e.event_id, e.time_ns) for e in parsed.records] == [("a", T), ("b", T)]
 
 
 def test_a_record_without_an_id_gets_one_from_its_content(record):
     nameless = record()
     del nameless["auditID"]
-    ids = {parse(orjson.dumps(nameless), "x").events[0].audit_id for _ in range(2)}
+    ids = {parse(orjson.dumps(nameless), "x").records[0].event_id for _ in range(2)}
     assert len(ids) == 1
     assert ids.pop().startswith("sha256:")
 
@@ -46,7 +55,7 @@ def test_bad_records_are_told_by_position_and_the_rest_goes_on(record):
     lines = [orjson.dumps(record("a")), b'{"auditID": "cut', b"[1]", b'{"foo": 1}', orjson.dumps(record("b"))]
     lines.append(orjson.dumps(record("c", requestReceivedTimestamp="yesterday", stageTimestamp=None)))
     parsed = parse(b"\n".join(lines), "audit.log")
-    assert [e.audit_id for e in parsed.events] == ["a", "b"]
+    assert [e.event_id for e in parsed.records] == ["a", "b"]
     assert [p.position for p in parsed.problems] == [
         "audit.log, line 2",
         "audit.log, line 3, item 1",
@@ -58,12 +67,12 @@ def test_bad_records_are_told_by_position_and_the_rest_goes_on(record):
 
 def test_a_truncated_body_is_one_problem(record):
     parsed = parse(orjson.dumps({"items": [record()]})[:-20], "request 1")
-    assert (parsed.events, len(parsed.problems)) == ((), 1)
+    assert (parsed.records, len(parsed.problems)) == ((), 1)
 
 
 def test_more_events_than_allowed_are_refused_from_there_on(record):
-    parsed = parse(orjson.dumps([record(str(n)) for n in range(20)]), "x", max_events=5)
-    assert len(parsed.events) == 5
+    parsed = parse(orjson.dumps([record(str(n)) for n in range(20)]), "x", most=5)
+    assert len(parsed.records) == 5
     assert len(parsed.problems) == 1
 
 
@@ -94,8 +103,8 @@ def test_mutated_input_never_raises(record, detector):
             at = rng.randrange(len(data))
             data[at : at + rng.randint(0, 4)] = bytes(rng.randrange(256) for _ in range(rng.randint(0, 4)))
         parsed = parse(bytes(data), "x")
-        assert parsed.events or parsed.problems
-        detector.detect(parsed.events)
+        assert parsed.records or parsed.problems
+        detector.detect(FORM, parsed.records)
 
 
 def _junk(rng, depth=0):
@@ -116,5 +125,5 @@ def test_fields_of_the_wrong_type_never_raise(record, detector):
             event[key] = _junk(rng)
         event["impersonatedUser"], event["requestObject"] = _junk(rng), _junk(rng)
         event["responseObject"], event["annotations"] = _junk(rng), _junk(rng)
-        for finding in detector.detect(parse(orjson.dumps(event), "x").events).findings:
+        for finding in detector.detect(FORM, parse(orjson.dumps(event), "x").records).findings:
             orjson.dumps(finding.as_dict())

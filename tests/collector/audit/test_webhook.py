@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from collector.audit import KubernetesAuditWebhook, WebhookTls
+from collector.audit import FORMATS, AuditWebhook, WebhookTls
 from collector.errors import ConfigError
 
 PATH = "/kubernetes/audit"
+FORMS = {PATH: FORMATS["kubernetes-audit"]}
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +53,7 @@ def _exchange(webhook, store, *calls):
 
 
 def _webhook(detector, **options):
-    return KubernetesAuditWebhook("127.0.0.1", 0, detector, **options)
+    return AuditWebhook("127.0.0.1", 0, FORMS, detector, **options)
 
 
 def test_events_are_committed_and_then_answered_with_200(detector, store, record):
@@ -147,13 +148,13 @@ def test_health_and_other_methods(detector, store):
 
 def test_without_tls_only_loopback_is_allowed(detector):
     with pytest.raises(ConfigError, match="without TLS"):
-        KubernetesAuditWebhook("0.0.0.0", 0, detector)
+        AuditWebhook("0.0.0.0", 0, FORMS, detector)
 
 
 def test_a_port_in_use_says_so(detector):
     first = _webhook(detector)
     with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{first.port}"):
-        KubernetesAuditWebhook("127.0.0.1", first.port, detector)
+        AuditWebhook("127.0.0.1", first.port, FORMS, detector)
     first.close()
 
 

@@ -1,0 +1,27 @@
+"""What tells one control plane's audit log from another's. Transports, rules and findings are the same for all."""
+
+from typing import Any, Protocol
+
+from collector.audit.record import AuditRecord, Facts, Problem
+from detection.finding import Source
+
+
+class Format(Protocol):
+    """The form of one audit log. Pure: no I/O, no state."""
+
+    @property
+    def source(self) -> Source:
+        """What its findings are said to come from."""
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """Names of the lists its envelopes carry records in: `items`, `Records` …"""
+
+    def unwrap(self, value: Any) -> Any:
+        """The record in an item that carries it as a part or as text; other items as they are."""
+
+    def record_of(self, value: Any, position: str) -> AuditRecord | Problem:
+        """One decoded value as a record, or what is wrong with it."""
+
+    def facts_of(self, record: AuditRecord) -> Facts:
+        """Entities, evidence and a sentence; never the payload of a request or response."""

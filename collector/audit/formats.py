@@ -1,0 +1,10 @@
+"""Every audit log we read, by the name its findings carry."""
+
+from collections.abc import Mapping
+
+from collector.audit.aws import CloudTrail
+from collector.audit.format import Format
+from collector.audit.kubernetes import KubernetesAudit
+
+_ALL: tuple[Format, ...] = (KubernetesAudit(), CloudTrail())
+FORMATS: Mapping[str, Format] = {form.source.value: form for form in _ALL}
