@@ -1,4 +1,6 @@
+from vedette.v1 import baseline_pb2 as _baseline_pb2
 from vedette.v1 import finding_pb2 as _finding_pb2
+from vedette.v1 import rates_pb2 as _rates_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -20,15 +22,25 @@ LEDGER_EVENT_HEARTBEAT: LedgerEvent
 LEDGER_EVENT_STOP: LedgerEvent
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "record")
+    __slots__ = ("hello", "record", "profile", "rates")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    RATES_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     record: Record
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., record: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
+    profile: _baseline_pb2.Profile
+    rates: RateWindows
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., record: _Optional[_Union[Record, _Mapping]] = ..., profile: _Optional[_Union[_baseline_pb2.Profile, _Mapping]] = ..., rates: _Optional[_Union[RateWindows, _Mapping]] = ...) -> None: ...
+
+class RateWindows(_message.Message):
+    __slots__ = ("windows",)
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    windows: _containers.RepeatedCompositeFieldContainer[_rates_pb2.RateWindow]
+    def __init__(self, windows: _Optional[_Iterable[_Union[_rates_pb2.RateWindow, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_id", "stream_id", "version", "abi_version", "node", "boot_id", "oldest_seq", "newest_seq")
+    __slots__ = ("agent_id", "stream_id", "version", "abi_version", "node", "boot_id", "oldest_seq", "newest_seq", "features")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +49,7 @@ class Hello(_message.Message):
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     OLDEST_SEQ_FIELD_NUMBER: _ClassVar[int]
     NEWEST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     stream_id: str
     version: str
@@ -45,7 +58,8 @@ class Hello(_message.Message):
     boot_id: str
     oldest_seq: int
     newest_seq: int
-    def __init__(self, agent_id: _Optional[str] = ..., stream_id: _Optional[str] = ..., version: _Optional[str] = ..., abi_version: _Optional[int] = ..., node: _Optional[str] = ..., boot_id: _Optional[str] = ..., oldest_seq: _Optional[int] = ..., newest_seq: _Optional[int] = ...) -> None: ...
+    features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, agent_id: _Optional[str] = ..., stream_id: _Optional[str] = ..., version: _Optional[str] = ..., abi_version: _Optional[int] = ..., node: _Optional[str] = ..., boot_id: _Optional[str] = ..., oldest_seq: _Optional[int] = ..., newest_seq: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Record(_message.Message):
     __slots__ = ("seq", "chain", "payload")
@@ -140,34 +154,46 @@ class Throttle(_message.Message):
     def __init__(self, container_id: _Optional[str] = ..., workload: _Optional[str] = ..., event_class: _Optional[str] = ..., times: _Optional[int] = ..., held_back: _Optional[int] = ..., active_since_ns: _Optional[int] = ...) -> None: ...
 
 class ProfileState(_message.Message):
-    __slots__ = ("workload", "behaviour", "state", "completeness", "members")
+    __slots__ = ("workload", "behaviour", "state", "completeness", "members", "phase")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BEHAVIOUR_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     COMPLETENESS_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
     workload: str
     behaviour: str
     state: str
     completeness: float
     members: int
-    def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ...) -> None: ...
+    phase: str
+    def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ..., phase: _Optional[str] = ...) -> None: ...
 
 class CollectorMessage(_message.Message):
-    __slots__ = ("welcome", "ack")
+    __slots__ = ("welcome", "ack", "profile_ack", "fleet_profile", "decisions", "rate_forest")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_ACK_FIELD_NUMBER: _ClassVar[int]
+    FLEET_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    RATE_FOREST_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ...) -> None: ...
+    profile_ack: _baseline_pb2.ProfileAck
+    fleet_profile: _baseline_pb2.Profile
+    decisions: _baseline_pb2.WorkloadDecisions
+    rate_forest: _rates_pb2.RateForest
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., profile_ack: _Optional[_Union[_baseline_pb2.ProfileAck, _Mapping]] = ..., fleet_profile: _Optional[_Union[_baseline_pb2.Profile, _Mapping]] = ..., decisions: _Optional[_Union[_baseline_pb2.WorkloadDecisions, _Mapping]] = ..., rate_forest: _Optional[_Union[_rates_pb2.RateForest, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("committed_seq", "version")
+    __slots__ = ("committed_seq", "version", "features")
     COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     committed_seq: int
     version: str
-    def __init__(self, committed_seq: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
+    features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, committed_seq: _Optional[int] = ..., version: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("seq",)
