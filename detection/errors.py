@@ -7,3 +7,7 @@ class DetectionError(Exception):
 
 class RuleError(DetectionError):
     """A rule, or a file of rules, that cannot be used."""
+
+
+class ForestError(DetectionError):
+    """A trained forest that cannot be used: torn, of another version, or not what this format says."""

@@ -17,7 +17,7 @@ def entities_of(identified: Identified, node: str) -> tuple[Entity, ...]:
     if process.entry_id:
         found.append(Entity(EntityKind.PROCESS, process.entry_id, Role.ENTRY, _entry_path(identified)))
     if identified.container is not None:
-        found += _of_container(identified.container)
+        found += container_entities(identified.container)
     found.append(Entity(EntityKind.WORKLOAD, identified.workload.key))
     if node:
         found.append(Entity(EntityKind.NODE, node))
@@ -30,7 +30,8 @@ def _entry_path(identified: Identified) -> str:
     return next((p.path for p in lineage if p.exec_id == identified.process.entry_id), "")
 
 
-def _of_container(container: Container) -> list[Entity]:
+def container_entities(container: Container) -> list[Entity]:
+    """The container, its pod, image, account and addresses, as far as known."""
     found = [Entity(EntityKind.CONTAINER, container.id, Role.ACTOR, container.name)]
     named = f"{container.namespace}/{container.pod_name}" if container.namespace and container.pod_name else ""
     if container.pod_uid or named:

@@ -1,0 +1,126 @@
+"""One training: windows in, a model out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detection.rates.features import COUNT, FEATURES
+from detection.rates.forest import Forest
+from detection.rates.model import RateModel, Summary
+from detection.rates.tail import tail_of
+from detection.rates.window import RateWindow
+
+_SCORE_FLOOR = 0.004  # spread of scores two forests of the same data give one vector
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """`windows` at least; `trees` of `samples` vectors each; `folds` of consecutive windows for calibration."""
+
+    windows: int = 60
+    trees: int = 64
+    samples: int = 128
+    folds: int = 5
+
+
+def train(windows: Sequence[RateWindow], config: TrainConfig, revision: int = 1, now_ns: int = 0) -> RateModel | None:
+    """A model of these windows of one workload and version; None where too few are fit to learn from.
+
+    Lossy and reported windows are left out. A feature most windows lack is left out; a window that lacks another too.
+    The calibration scores each fifth of the windows, in order of time, by a forest grown from the other four: windows
+    close to each other resemble each other, so folds drawn at random would flatter.
+    """
+    sound = [w for w in windows if not (w.lossy or w.anomalous) and len(w.values) == COUNT]
+    missing = _missing(sound)
+    sound = sorted((w for w in sound if not w.missing & ~missing), key=lambda w: (w.end_ns, w.container_id))
+    if len(sound) < max(config.windows, 2 * config.folds):
+        return None
+    vectors = np.array([w.values for w in sound], dtype=np.float64)
+    vectors[:, [i for i in range(COUNT) if missing >> i & 1]] = 0.0
+    latest = sound[-1]
+    return RateModel(
+        workload=latest.workload,
+        version=latest.version,
+        revision=revision,
+        trained_ns=now_ns or time.time_ns(),
+        seconds=float(np.median([w.seconds for w in sound])),
+        windows=len(sound),
+        containers=_at_once(sound),
+        missing=missing,
+        forest=export(grow(vectors, config)),
+        scores=tail_of(_held_out(vectors, config), _SCORE_FLOOR),
+        summaries=tuple(_summary(vectors[:, i], feature.floor) for i, feature in enumerate(FEATURES)),
+    )
+
+
+def _missing(windows: Sequence[RateWindow]) -> int:
+    """Features more than half of the windows lack."""
+    return sum(1 << i for i in range(COUNT) if 2 * sum(w.missing >> i & 1 for w in windows) > len(windows))
+
+
+def _at_once(windows: Sequence[RateWindow]) -> int:
+    """How many containers the workload had at a time, on average: so many windows it has to be judged by."""
+    seconds = float(np.median([w.seconds for w in windows]))
+    span = (windows[-1].end_ns - windows[0].end_ns) / 1e9 + seconds
+    most = len({w.container_id for w in windows})
+    return max(1, min(most, round(len(windows) * seconds / span)))
+
+
+def _summary(values: NDArray[np.float64], floor: float) -> Summary:
+    median, high = np.quantile(values, (0.5, 0.99))
+    return Summary(float(median), float(high), float(values.max()), tail_of(values, floor))
+
+
+def _held_out(vectors: NDArray[np.float64], config: TrainConfig) -> NDArray[np.float64]:
+    """Anomaly scores (higher is odder) of every vector, by forests that did not see it."""
+    scores = np.empty(len(vectors))
+    for part in np.array_split(np.arange(len(vectors)), config.folds):
+        rest = np.delete(vectors, part, axis=0)
+        scores[part] = -export(grow(rest, config)).score(vectors[part])
+    return scores
+
+
+def grow(vectors: NDArray[np.float64], config: TrainConfig) -> Any:
+    """scikit-learn's forest of these vectors. The same vectors give the same forest."""
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415  (a second of start-up nobody needs before training)
+
+    samples = min(config.samples, len(vectors))
+    return IsolationForest(n_estimators=config.trees, max_samples=samples, random_state=0).fit(vectors)
+
+
+def export(fitted: Any) -> Forest:
+    """The trees of a fitted `IsolationForest` as arrays.
+
+    Thresholds are rounded down to 32 bits: vectors are compared as 32-bit floats, so nothing changes sides.
+    """
+    trees = [estimator.tree_ for estimator in fitted.estimators_]
+    roots = np.cumsum([0, *(tree.node_count for tree in trees)])
+    parts = [_tree(tree, int(root)) for tree, root in zip(trees, roots[:-1], strict=True)]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Forest(roots=roots[:-1].astype(np.uint32), samples=int(fitted.max_samples_), **joined)
+
+
+def _tree(tree: Any, root: int) -> dict[str, NDArray[Any]]:
+    left, right, index = tree.children_left, tree.children_right, np.arange(tree.node_count)
+    leaf = left < 0
+    assert (left[~leaf] == index[~leaf] + 1).all(), "trees are grown depth first"
+    depth = np.zeros(tree.node_count, dtype=np.uint8)
+    for node in index[~leaf]:
+        depth[left[node]] = depth[right[node]] = depth[node] + 1
+    return {
+        "feature": np.where(leaf, 0, tree.feature).astype(np.uint8),
+        "threshold": np.where(leaf, np.float32(-np.inf), _rounded_down(tree.threshold)),
+        "right": (root + np.where(leaf, index, right)).astype(np.uint32),
+        "depth": depth,
+        "size": tree.n_node_samples.astype(np.uint16),
+    }
+
+
+def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    near = thresholds.astype(np.float32)
+    below = np.nextafter(near, np.float32(-np.inf))
+    return np.where(near.astype(np.float64) > thresholds, below, near)
