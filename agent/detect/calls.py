@@ -13,9 +13,8 @@ from agent.detect.field import (
     Extract,
     Field,
     Source,
-    capability_names,
 )
-from agent.detect.names import (
+from agent.names import (
     ANONYMOUS,
     BPF,
     KEYCTL,
@@ -25,6 +24,7 @@ from agent.detect.names import (
     PERF,
     PROTECTION,
     PTRACE,
+    capability_names,
     named,
     set_names,
     signal_name,

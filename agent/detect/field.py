@@ -35,51 +35,6 @@ CATEGORIES = {
 
 Extract = Callable[["Source"], Any]
 
-# Bit numbers of include/uapi/linux/capability.h.
-CAPABILITIES = (
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -102,8 +57,3 @@ class Field:
     extract: Extract
     shown: Extract | None = None
     evidence: bool = True
-
-
-def capability_names(bits: int) -> tuple[str, ...]:
-    """cap_… names of a set; bits without a name are left out."""
-    return tuple(f"cap_{name}" for number, name in enumerate(CAPABILITIES) if bits >> number & 1)

@@ -25,10 +25,10 @@ from agent.detect.field import (
     Extract,
     Field,
     Source,
-    capability_names,
 )
 from agent.detect.sockets import SOCKET_FIELDS, categories_of_socket
 from agent.events import Call, Chmod, Connection, Dns, Exec, FileFlag, Open, PathChange, Socket
+from agent.names import capability_names
 from agent.workload import Container, Identified, Process
 from detection.redact import command_line
 

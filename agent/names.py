@@ -35,6 +35,15 @@ MOUNT = {
 }  # fmt: skip
 MEMFD = {1: "cloexec", 2: "allow_sealing", 4: "hugetlb", 8: "noexec_seal", 16: "exec"}
 PROTECTION = {1: "read", 2: "write", 4: "exec"}
+# include/uapi/linux/capability.h, by number.
+CAPABILITIES = (
+    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
+    "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
+    "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
+    "sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap",
+    "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf",
+    "checkpoint_restore",
+)  # fmt: skip
 ANONYMOUS = 0x20  # of mmap's flags
 
 
@@ -56,3 +65,8 @@ def signal_name(number: int) -> str:
 def set_names(table: Mapping[int, str], bits: int) -> tuple[str, ...]:
     """Names of the bits that are set."""
     return tuple(name for bit, name in table.items() if bits & bit)
+
+
+def capability_names(bits: int) -> tuple[str, ...]:
+    """cap_… names of a set; bits without a name are left out."""
+    return tuple(f"cap_{name}" for number, name in enumerate(CAPABILITIES) if bits >> number & 1)
