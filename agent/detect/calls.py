@@ -14,6 +14,7 @@ from agent.detect.field import (
     Field,
     Source,
 )
+from agent.events import Call, CallKind, PathChange, PathOp
 from agent.names import (
     ANONYMOUS,
     BPF,
@@ -29,7 +30,6 @@ from agent.names import (
     set_names,
     signal_name,
 )
-from agent.events import Call, CallKind, PathChange, PathOp
 from agent.workload import Process
 from detection.redact import command_line
 
