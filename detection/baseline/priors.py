@@ -57,6 +57,25 @@ _WRITE_PARTS = (
     (1.5, "holds credentials", ("/.aws/", "/.kube/", "/.docker/", "/secrets/kubernetes.io/", "/.git-credentials")),
     (1.5, "is read by every new shell", ("/.bashrc", "/.profile", "/.bash_profile", "/.zshrc")),
 )
+_READS: tuple[tuple[float, str, tuple[str, ...]], ...] = (
+    (2.0, "holds password hashes", ("/etc/shadow", "/etc/gshadow", "/etc/security/opasswd")),
+    (1.8, "holds keys of the host or the cluster", (
+        "/etc/ssh/ssh_host_", "/etc/kubernetes/", "/var/lib/kubelet/pki/", "/etc/krb5.keytab", "/etc/ssl/private/")),
+    (1.5, "is memory of the kernel or of a process", ("/proc/kcore", "/dev/mem", "/dev/kmem", "/proc/kallsyms")),
+    (0.5, "tells who may do what here", ("/etc/sudoers", "/etc/pam.d/", "/etc/security/")),
+)  # fmt: skip
+_READ_PARTS = (
+    (1.8, "holds private keys", ("/.ssh/id_", "/.gnupg/private", "/.ssh/identity")),
+    (1.5, "holds credentials", (
+        "/.aws/credentials", "/.kube/config", "/.docker/config.json", "/.config/gcloud/", "/.azure/", "/.netrc",
+        "/.git-credentials", "/.pgpass", "/.my.cnf", "/.npmrc", "/.pypirc", "/.vault-token",
+        "/kubernetes.io/serviceaccount/token", "/secrets/eks.amazonaws.com/", "/var/lib/kubelet/pods/")),
+    (1.0, "lies among another one's keys", ("/.ssh/", "/.gnupg/")),
+    (1.0, "tells what a person typed", ("/.bash_history", "/.psql_history", "/.mysql_history", "/.zsh_history")),
+)  # fmt: skip
+_PROCESS_READ = re.compile(r"^/proc/(?:<pid>|\d+)/(environ|mem|maps|cmdline)$")
+_PROCESS_READS = {"mem": 1.8, "environ": 1.3, "maps": 0.8, "cmdline": 0.3}
+_BACKDOOR_PORTS = frozenset({1337, 4444, 5555, 6666, 6667, 9001, 12345, 31337})
 _METADATA = frozenset(
     {ip_address(a) for a in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "fd00:ec2::254")}
 )
@@ -82,11 +101,28 @@ def program_touches(name: str) -> tuple[Touch, ...]:
 
 def path_touches(path: str) -> tuple[Touch, ...]:
     """What writing to this path reaches."""
-    for weight, what, prefixes in _WRITES:
+    return _of_path(path, _WRITES, _WRITE_PARTS)
+
+
+def read_touches(path: str) -> tuple[Touch, ...]:
+    """What reading this file tells. `path` may be a template; public halves of keys tell nothing."""
+    if path.endswith(".pub"):
+        return ()
+    process = _PROCESS_READ.match(path)
+    if process:
+        return (Touch(_PROCESS_READS[process[1]], f"{path} shows another process's {process[1]}"),)
+    return _of_path(path, _READS, _READ_PARTS)
+
+
+_Weights = tuple[tuple[float, str, tuple[str, ...]], ...]
+
+
+def _of_path(path: str, starts: _Weights, parts: _Weights) -> tuple[Touch, ...]:
+    for weight, what, prefixes in starts:
         if path.startswith(prefixes):
             return (Touch(weight, f"{path} {what}"),)
-    for weight, what, parts in _WRITE_PARTS:
-        if any(part in path for part in parts):
+    for weight, what, inside in parts:
+        if any(part in path for part in inside):
             return (Touch(weight, f"{path} {what}"),)
     return ()
 
@@ -102,6 +138,29 @@ def peer_touches(peer: IPv4Address | IPv6Address, port: int) -> tuple[Touch, ...
         touches.append(Touch(1.0, f"{address} is a public address"))
     elif not address.is_loopback:
         touches.append(Touch(0.3, f"{address} is another machine or container"))
+    if port in _MANAGEMENT_PORTS:
+        touches.append(Touch(0.7, f"port {port} is {_MANAGEMENT_PORTS[port]}"))
+    return tuple(touches)
+
+
+def listen_touches(address: IPv4Address | IPv6Address | None, port: int) -> tuple[Touch, ...]:
+    """What listening there opens. `address` None: a socket of this machine only; port 0: one the kernel chose."""
+    if address is None or address.is_loopback:
+        return ()
+    touches = [Touch(0.8, "a new way into this workload is open")]
+    if port in _BACKDOOR_PORTS:
+        touches.append(Touch(1.0, f"port {port} is used by many backdoors"))
+    elif port in _MANAGEMENT_PORTS:
+        touches.append(Touch(0.7, f"port {port} is {_MANAGEMENT_PORTS[port]}"))
+    return tuple(touches)
+
+
+def ingress_touches(peer: IPv4Address | IPv6Address, port: int) -> tuple[Touch, ...]:
+    """What being reached from there, on this port, means."""
+    touches = []
+    address = (peer.ipv4_mapped if isinstance(peer, IPv6Address) else None) or peer
+    if address.is_global:
+        touches.append(Touch(0.7, f"{address} is a public address"))
     if port in _MANAGEMENT_PORTS:
         touches.append(Touch(0.7, f"port {port} is {_MANAGEMENT_PORTS[port]}"))
     return tuple(touches)
