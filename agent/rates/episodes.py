@@ -8,7 +8,7 @@ from math import log10
 from agent.detect.entities import container_entities
 from agent.workload import Container, Workload
 from detection.finding import Entity, EntityKind, FieldValue, Finding, Kind, Source
-from detection.rates.features import FEATURES, shown
+from detection.rates.features import shown
 from detection.rates.judge import Verdict
 from detection.rates.model import RateModel
 from detection.rates.window import RateWindow
@@ -69,7 +69,7 @@ class Episodes:
     ) -> Finding:
         assert verdict.severity is not None
         found = verdict.standout
-        what = "; ".join(f"{FEATURES[s.index].text} {shown(s.index, s.value)}" for s in found[:2])
+        what = "; ".join(s.shown for s in found[:2])
         entities = [*container_entities(container), Entity(EntityKind.WORKLOAD, workload.key)]
         entities += [Entity(EntityKind.NODE, self._node)] if self._node else []
         return Finding(

@@ -19,6 +19,7 @@ from agent.rates.tally import Tally
 from agent.source.port import BehaviourKey, ThrottleState
 from agent.workload import Container, Workload
 from detection.finding import Finding
+from detection.rates.features import LASTING
 from detection.rates.judge import judge
 from detection.rates.window import RateWindow
 
@@ -133,11 +134,20 @@ class Rates:
             alive[container.id] = _Watched(places, reading, deque(maxlen=self._config.history))
             return None
         values, missing = measured(self._total(one.cgroup_ids), known.reading, reading, seconds)
+        lasting = _lasting(values, missing, known.history)
         known.reading = reading
         alive[container.id] = known
         lossy = self._lossy or seconds > self._config.window_s * _STALLED
         window = RateWindow(
-            one.workload.key, one.workload.version, container.id, now_ns, seconds, values, missing, lossy
+            one.workload.key,
+            one.workload.version,
+            container.id,
+            now_ns,
+            seconds,
+            values,
+            missing,
+            lossy=lossy,
+            lasting=lasting,
         )
         window, finding = self._judged(one, window)
         known.history.append(window)
@@ -151,7 +161,7 @@ class Rates:
             self._counts["unscored"] += 1
             return window, None
         self._counts["scored"] += 1
-        verdict = judge(model, window.values, window.missing, self._config.budget)
+        verdict = judge(model, window, self._config.budget)
         window = replace(window, anomalous=verdict.severity is not None)
         self._counts["anomalous"] += window.anomalous
         return window, self._episodes.note(one.container, one.workload, window, model, verdict)
@@ -200,6 +210,14 @@ class Rates:
         models = {f"models_{cause}": n for cause, n in self._models.counts.items()}
         base = dict.fromkeys(("scored", "unscored", "anomalous", "dropped"), 0)
         return {**base, **self._counts, **models, "models": len(self._models)}
+
+
+def _lasting(values: tuple[float, ...], missing: int, history: deque[RateWindow]) -> tuple[float, ...]:
+    """The mean over the last windows; () where there are too few, or something else could not be had then."""
+    before = list(history)[-(LASTING - 1) :]
+    if len(before) < LASTING - 1 or any(window.missing != missing for window in before):
+        return ()
+    return tuple(sum(column) / LASTING for column in zip(values, *(w.values for w in before), strict=True))
 
 
 def _alike(trained_s: float, seconds: float) -> bool:

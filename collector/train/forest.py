@@ -40,7 +40,9 @@ def train(windows: Sequence[RateWindow], config: TrainConfig, revision: int = 1,
     if len(sound) < max(config.windows, 2 * config.folds):
         return None
     vectors = np.array([w.values for w in sound], dtype=np.float64)
-    vectors[:, [i for i in range(COUNT) if missing >> i & 1]] = 0.0
+    lasting = np.array([w.lasting for w in sound if len(w.lasting) == COUNT], dtype=np.float64).reshape(-1, COUNT)
+    for matrix in (vectors, lasting):
+        matrix[:, [i for i in range(COUNT) if missing >> i & 1]] = 0.0
     latest = sound[-1]
     return RateModel(
         workload=latest.workload,
@@ -53,7 +55,8 @@ def train(windows: Sequence[RateWindow], config: TrainConfig, revision: int = 1,
         missing=missing,
         forest=export(grow(vectors, config)),
         scores=tail_of(_held_out(vectors, config), _SCORE_FLOOR),
-        summaries=tuple(_summary(vectors[:, i], feature.floor) for i, feature in enumerate(FEATURES)),
+        summaries=_summaries(vectors),
+        lasting=_summaries(lasting) if len(lasting) >= config.windows else (),
     )
 
 
@@ -68,6 +71,10 @@ def _at_once(windows: Sequence[RateWindow]) -> int:
     span = (windows[-1].end_ns - windows[0].end_ns) / 1e9 + seconds
     most = len({w.container_id for w in windows})
     return max(1, min(most, round(len(windows) * seconds / span)))
+
+
+def _summaries(vectors: NDArray[np.float64]) -> tuple[Summary, ...]:
+    return tuple(_summary(vectors[:, i], feature.floor) for i, feature in enumerate(FEATURES))
 
 
 def _summary(values: NDArray[np.float64], floor: float) -> Summary:

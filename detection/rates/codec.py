@@ -34,6 +34,7 @@ def model_bytes(model: RateModel) -> bytes:
             "forest": {**forest, "samples": model.forest.samples},
             "scores": asdict(model.scores),
             "summaries": [asdict(summary) for summary in model.summaries],
+            "lasting": [asdict(summary) for summary in model.lasting],
         }
     )
 
@@ -62,8 +63,8 @@ def _versions(raw: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _model(raw: Mapping[str, Any]) -> RateModel:
-    summaries = tuple(_summary(entry) for entry in raw["summaries"])
-    if len(summaries) != COUNT:
+    summaries, lasting = (tuple(map(_summary, raw[name])) for name in ("summaries", "lasting"))
+    if len(summaries) != COUNT or len(lasting) not in (0, COUNT):
         raise ForestError(f"a forest with {len(summaries)} features; there are {COUNT}")
     arrays = {name: _unpacked(raw["forest"][name], kind) for name, kind in _ARRAYS.items()}
     return RateModel(
@@ -78,6 +79,7 @@ def _model(raw: Mapping[str, Any]) -> RateModel:
         forest=Forest(**arrays, samples=_whole(raw["forest"]["samples"])),
         scores=_tail(raw["scores"]),
         summaries=summaries,
+        lasting=lasting,
     )
 
 

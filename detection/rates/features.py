@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from math import expm1, log1p
 from typing import NamedTuple
 
+LASTING = 10  # windows whose mean tells a lasting change from a burst
 FEATURES_VERSION = 1  # moves with the table: windows and forests of another version are not mixed with these
 
 

@@ -1,10 +1,11 @@
 """Is this window like those the workload was trained on? A p-value, held against the operator's budget, and why.
 
-Two tests, each for half of the error. The forest looks at all rates together, and is blind to how far out a single
-one is: it only knows splits between values it has seen. So each rate is also held against its own tail (`tail.Tail`),
-upwards, all of them together at the same error (Bonferroni):
+Three tests, each for a third of the error. The forest looks at all rates together, and is blind to how far out a
+single one is: it only knows splits between values it has seen. So each rate is also held against its own tail
+(`tail.Tail`), upwards, all of them together at the same error (Bonferroni); and so is its mean over the last windows,
+because a moderate load that does not end is as telling as a burst that was never seen:
 
-    p = min(1, 2 · min(p of the forest's score, features · min over features of p of its value))
+    p = min(1, 3 · min(p of the forest's score, features · min p of a rate, features · min p of a lasting rate))
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from detection.finding import Severity, Technique
-from detection.rates.features import COUNT, FEATURES, shown
+from detection.rates.features import COUNT, FEATURES, LASTING, shown
 from detection.rates.model import RateModel, Summary
+from detection.rates.window import RateWindow
 
 _CLEARLY = 0.1  # of the reporting threshold: from here on it is high
 _NAMED = 4  # features named in one finding
@@ -40,63 +42,86 @@ _OTHERWISE = Technique("T1059", "execution")
 
 @dataclass(frozen=True, slots=True)
 class Standout:
-    """A rate that is out of the ordinary, and how improbable it is by itself."""
+    """A rate out of the ordinary, and how improbable it is by itself. `lasting`: as the mean of the last windows."""
 
     index: int
     value: float
     p: float
     summary: Summary
+    lasting: bool = False
 
     @property
     def name(self) -> str:
         """The feature's name."""
         return FEATURES[self.index].name
 
+    @property
+    def shown(self) -> str:
+        """The feature and its value."""
+        return f"{FEATURES[self.index].text} {shown(self.index, self.value)}"
+
     def sentence(self, windows: int) -> str:
         """In words and numbers."""
-        median, high, most = (
-            shown(self.index, v) for v in (self.summary.median, self.summary.high, self.summary.largest)
-        )
-        beyond = " and was never so high" if self.value > self.summary.largest else ""
-        text = FEATURES[self.index].text
+        summary, text = self.summary, FEATURES[self.index].text
+        median, high, most = (shown(self.index, v) for v in (summary.median, summary.high, summary.largest))
+        over = f" over the last {LASTING} windows" if self.lasting else ""
+        beyond = " and was never so high" if self.value > summary.largest else ""
         return (
-            f"{text[0].upper()}{text[1:]}: {shown(self.index, self.value)}; normally {median} (99 % of windows "
+            f"{text[0].upper()}{text[1:]}{over}: {shown(self.index, self.value)}; normally {median} (99 % of windows "
             f"up to {high}, at most {most} in {windows} windows){beyond}."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`severity` None: within the budget's bounds, not to be reported. `standout` is the most improbable first."""
+    """`severity` None: within the budget's bounds, not to be reported. `standout` has the most improbable first.
+
+    `ps`: of the forest's score, of single rates, of lasting ones.
+    """
 
     severity: Severity | None
     p: float
     threshold: float
     score: float
-    score_p: float
-    rates_p: float
+    ps: tuple[float, float, float]
     standout: tuple[Standout, ...]
-    reasons: tuple[str, ...]
-    techniques: tuple[Technique, ...]
+    reasons: tuple[str, ...] = ()
+    techniques: tuple[Technique, ...] = ()
 
 
-def judge(model: RateModel, values: tuple[float, ...], missing: int, budget: float) -> Verdict:
+def judge(model: RateModel, window: RateWindow, budget: float) -> Verdict:
     """Hold one window against a model. A feature missing here or in training counts as its median: it says nothing."""
-    blind = model.missing | missing
-    seen = [
-        s.median if blind >> i & 1 else value for i, (value, s) in enumerate(zip(values, model.summaries, strict=True))
-    ]
-    score = -float(model.forest.score(np.array([seen]))[0])
-    ps = [s.tail.p(value) for value, s in zip(seen, model.summaries, strict=True)]
-    score_p, rates_p = model.scores.p(score), min(1.0, COUNT * min(ps))
-    p, threshold = min(1.0, 2.0 * min(score_p, rates_p)), model.threshold(budget)
+    blind = model.missing | window.missing
+    now = _seen(window.values, model.summaries, blind)
+    score = -float(model.forest.score(np.array([now]))[0])
+    single = _standouts(now, model.summaries)
+    lasting = _standouts(_seen(window.lasting, model.lasting, blind), model.lasting, lasting=True)
+    ps = model.scores.p(score), _least(single), _least(lasting)
+    p, threshold = min(1.0, len(ps) * min(ps)), model.threshold(budget)
     severity = _severity(p, threshold)
-    found = tuple(_standing_out(model, seen, ps))
+    found = tuple(_standing_out([*single, *lasting]))
     if severity is not None and not found:
         severity = Severity.LOW  # less than usual, or a mixture of usual rates
-    told = severity is not None
-    reasons = _reasons(model, found, p, threshold, score) if told else ()
-    return Verdict(severity, p, threshold, score, score_p, rates_p, found, reasons, _techniques(found) if told else ())
+    if severity is None:
+        return Verdict(None, p, threshold, score, ps, found)
+    return Verdict(
+        severity, p, threshold, score, ps, found, _reasons(model, found, p, threshold, score), _techniques(found)
+    )
+
+
+def _seen(values: tuple[float, ...], summaries: tuple[Summary, ...], blind: int) -> list[float]:
+    pairs = zip(values, summaries, strict=False)  # () where there are none yet
+    return [summary.median if blind >> i & 1 else value for i, (value, summary) in enumerate(pairs)]
+
+
+def _standouts(values: list[float], summaries: tuple[Summary, ...], *, lasting: bool = False) -> list[Standout]:
+    pairs = zip(values, summaries, strict=False)
+    return [Standout(i, value, s.tail.p(value), s, lasting) for i, (value, s) in enumerate(pairs)]
+
+
+def _least(standouts: list[Standout]) -> float:
+    """The p-value of all of them together (Bonferroni)."""
+    return min(1.0, COUNT * min((s.p for s in standouts), default=1.0))
 
 
 def _severity(p: float, threshold: float) -> Severity | None:
@@ -105,11 +130,12 @@ def _severity(p: float, threshold: float) -> Severity | None:
     return Severity.HIGH if p <= threshold * _CLEARLY else Severity.MEDIUM
 
 
-def _standing_out(model: RateModel, values: list[float], ps: list[float]) -> list[Standout]:
-    """Those beyond all that was seen and improbable; else those above the 99th percentile."""
-    all_ = sorted((Standout(i, values[i], ps[i], s) for i, s in enumerate(model.summaries)), key=lambda s: s.p)
-    beyond = [s for s in all_ if s.value > s.summary.largest and s.p <= _REMARKABLE]
-    return (beyond or [s for s in all_ if s.value > s.summary.high and s.p < 1.0])[:_NAMED]
+def _standing_out(every: list[Standout]) -> list[Standout]:
+    """Those beyond all that was seen and improbable, else those above the 99th percentile; each feature once."""
+    every = sorted(every, key=lambda s: s.p)
+    beyond = [s for s in every if s.value > s.summary.largest and s.p <= _REMARKABLE]
+    chosen = beyond or [s for s in every if s.value > s.summary.high and s.p < 1.0]
+    return list({s.name: s for s in reversed(chosen)}.values())[::-1][:_NAMED]
 
 
 def _reasons(

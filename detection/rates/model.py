@@ -24,7 +24,8 @@ class RateModel:
 
     Learned from `windows` windows of `seconds` of `containers` containers. `missing`: features nobody could measure in
     training, which are not judged. `scores` is the tail of the anomaly scores of windows the forest that scored them
-    was not grown from.
+    was not grown from. `summaries` are of single windows, `lasting` of means over `features.LASTING` windows (() where
+    there were too few).
     """
 
     workload: str
@@ -38,6 +39,7 @@ class RateModel:
     forest: Forest
     scores: Tail
     summaries: tuple[Summary, ...]
+    lasting: tuple[Summary, ...] = ()
 
     def threshold(self, budget: float) -> float:
         """The p-value a window is reported at, where the workload may raise `budget` false anomalies a week."""

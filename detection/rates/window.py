@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class RateWindow:
     """`values` are in the order and on the scale of `features.FEATURES`; bit i of `missing`: feature i was not had.
 
+    `lasting`: the mean of `values` over this and the windows before it, `features.LASTING` in all; () until there are.
     `lossy`: events were lost meanwhile, so it is no ground to learn from. `anomalous`: it was reported, likewise.
     """
 
@@ -19,3 +20,4 @@ class RateWindow:
     missing: int = 0
     lossy: bool = False
     anomalous: bool = False
+    lasting: tuple[float, ...] = ()

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vedette/v1/rates.proto\x12\nvedette.v1\"\xc3\x01\n\nRateWindow\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x03 \x01(\t\x12\x0e\n\x06\x65nd_ns\x18\x04 \x01(\x03\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\x18\n\x10\x66\x65\x61tures_version\x18\x06 \x01(\r\x12\x0e\n\x06values\x18\x07 \x03(\x01\x12\x0f\n\x07missing\x18\x08 \x01(\r\x12\r\n\x05lossy\x18\t \x01(\x08\x12\x11\n\tanomalous\x18\n \x01(\x08\"O\n\nRateForest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vedette/v1/rates.proto\x12\nvedette.v1\"\xd4\x01\n\nRateWindow\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x03 \x01(\t\x12\x0e\n\x06\x65nd_ns\x18\x04 \x01(\x03\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\x18\n\x10\x66\x65\x61tures_version\x18\x06 \x01(\r\x12\x0e\n\x06values\x18\x07 \x03(\x01\x12\x0f\n\x07missing\x18\x08 \x01(\r\x12\r\n\x05lossy\x18\t \x01(\x08\x12\x11\n\tanomalous\x18\n \x01(\x08\x12\x0f\n\x07lasting\x18\x0b \x03(\x01\"O\n\nRateForest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vedette.v1.rates_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RATEWINDOW']._serialized_start=39
-  _globals['_RATEWINDOW']._serialized_end=234
-  _globals['_RATEFOREST']._serialized_start=236
-  _globals['_RATEFOREST']._serialized_end=315
+  _globals['_RATEWINDOW']._serialized_end=251
+  _globals['_RATEFOREST']._serialized_start=253
+  _globals['_RATEFOREST']._serialized_end=332
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RateWindow(_message.Message):
-    __slots__ = ("workload", "version", "container_id", "end_ns", "seconds", "features_version", "values", "missing", "lossy", "anomalous")
+    __slots__ = ("workload", "version", "container_id", "end_ns", "seconds", "features_version", "values", "missing", "lossy", "anomalous", "lasting")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class RateWindow(_message.Message):
     MISSING_FIELD_NUMBER: _ClassVar[int]
     LOSSY_FIELD_NUMBER: _ClassVar[int]
     ANOMALOUS_FIELD_NUMBER: _ClassVar[int]
+    LASTING_FIELD_NUMBER: _ClassVar[int]
     workload: str
     version: str
     container_id: str
@@ -28,7 +29,8 @@ class RateWindow(_message.Message):
     missing: int
     lossy: bool
     anomalous: bool
-    def __init__(self, workload: _Optional[str] = ..., version: _Optional[str] = ..., container_id: _Optional[str] = ..., end_ns: _Optional[int] = ..., seconds: _Optional[float] = ..., features_version: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ..., missing: _Optional[int] = ..., lossy: _Optional[bool] = ..., anomalous: _Optional[bool] = ...) -> None: ...
+    lasting: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, workload: _Optional[str] = ..., version: _Optional[str] = ..., container_id: _Optional[str] = ..., end_ns: _Optional[int] = ..., seconds: _Optional[float] = ..., features_version: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ..., missing: _Optional[int] = ..., lossy: _Optional[bool] = ..., anomalous: _Optional[bool] = ..., lasting: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class RateForest(_message.Message):
     __slots__ = ("workload", "version", "revision", "body")
