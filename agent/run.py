@@ -1,7 +1,6 @@
 """One run of the agent: puts the stages together, starts them from the far end, stops them from the near end."""
 
 import logging
-import queue
 import secrets
 import threading
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import rules
 from agent import metrics
+from agent.batches import BatchQueue
 from agent.config import AgentConfig, CollectorAddress
 from agent.core import Core
 from agent.dead_letter import DeadLetterFile
@@ -18,7 +18,6 @@ from agent.decode.decode import Decoder
 from agent.decode.layout import ABI_VERSION
 from agent.detect.detector import Detector
 from agent.errors import AgentError, ConfigError
-from agent.events import RawBatch
 from agent.history import RunHistory
 from agent.identify.identify import Identifier
 from agent.learn.config import LearnConfig
@@ -37,8 +36,10 @@ from detection.rules import load_compiled
 
 log = logging.getLogger(__name__)
 
-_QUEUE_BATCHES = 64
-_READ_TIMEOUT_S = 0.5
+_QUEUE_BYTES = 2 << 20
+_READ_TIMEOUT_S = 1.0
+_LAST_READ_S, _LAST_S = 0.002, 1.0
+_STOP_POLL_S = 0.05
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -52,7 +53,7 @@ class Agent:
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._history = RunHistory(config.state_dir / "last-run.json")
         self._watching_since_ns = 0
-        self._batches: queue.Queue[RawBatch] = queue.Queue(_QUEUE_BATCHES)
+        self._batches = BatchQueue(_QUEUE_BYTES)
         self._stopping = threading.Event()
         self._source: Source = source or choose(config.sensor, config.ring_bytes, limits=config.limits)
         self._spool, self._uplink, self._sink = self._far_end()
@@ -104,8 +105,11 @@ class Agent:
             on_ready(self._newest)
             self._work(stop)
         finally:
-            self._shut_down(reader)
-            stop_metrics()
+            try:
+                self._shut_down(reader)
+            finally:
+                self._source.stop()
+                stop_metrics()
 
     def _serve_metrics(self) -> Callable[[], None]:
         address = self._config.metrics_address
@@ -117,15 +121,21 @@ class Agent:
             raise ConfigError(f"metrics address {address[0]}:{address[1]}: {error.strerror}; choose another") from error
 
     def _read(self) -> None:
-        """The reader thread: from the ring to the queue, which blocks when the core is behind."""
+        """The reader thread: from the ring to the queue, which makes it wait when the core is behind.
+
+        Told to stop, it takes what has happened until then, within a second.
+        """
         while not self._stopping.is_set():
-            batch = self._source.read(_READ_TIMEOUT_S)
-            while batch is not None and not self._stopping.is_set():
-                try:
-                    self._batches.put(batch, timeout=_READ_TIMEOUT_S)
-                    batch = None
-                except queue.Full:
-                    continue
+            self._pass_on(_READ_TIMEOUT_S)
+        end, silent = time.monotonic() + _LAST_S, 0
+        while silent < 2 and time.monotonic() < end:  # the newest records come one read late
+            silent = 0 if self._pass_on(_LAST_READ_S) else silent + 1
+
+    def _pass_on(self, timeout_s: float) -> bool:
+        batch = self._source.read(timeout_s)
+        if batch is not None:
+            self._batches.put(batch)
+        return batch is not None
 
     def _work(self, stop: threading.Event) -> None:
         """The core's loop: batches as they come, regular work in between."""
@@ -150,21 +160,22 @@ class Agent:
             elif self._config.status_file or self._config.metrics_address:  # nobody else reads it in between
                 self._publish(self._ledger(LedgerEvent.HEARTBEAT))
 
-    def _handle_next(self, timeout_s: float) -> None:
-        try:
-            batch = self._batches.get(timeout=timeout_s) if timeout_s else self._batches.get_nowait()
-        except queue.Empty:
-            return
-        self._core.handle(batch)
+    def _handle_next(self, timeout_s: float) -> bool:
+        batch = self._batches.get(timeout_s)
+        if batch is not None:
+            self._core.handle(batch)
+        return batch is not None
 
     def _shut_down(self, reader: threading.Thread) -> None:
-        """From the near end forwards: everything already read reaches the sink."""
-        self._source.stop()
+        """From the near end forwards: what was seen until now reaches the sink.
+
+        The sensor is let go of after that. The kernel takes seconds for it, in which nothing waits to be told.
+        """
         self._stopping.set()
-        if reader.ident:
-            reader.join(5)
-        while not self._batches.empty():
-            self._core.handle(self._batches.get_nowait())
+        while reader.is_alive():
+            self._handle_next(_STOP_POLL_S)
+        while self._handle_next(0):
+            continue
         if self._watching_since_ns:
             self._core.finish(time.time_ns())
             self._note(LedgerEvent.STOP)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent.source.throttle import LIMITS, UNLIMITED, Limit, Throttles
 
 # bpf/include/compat.h: kernels with this function (6.2) follow pointers by plain loads, older ones by helper calls.
 _PLAIN_LOADS = "bpf_rdonly_cast"
+_MISSES_S = 5.0
 _OBJECT, OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
 
 
@@ -55,6 +57,8 @@ class CoReSource:
         self._rows: list[Program] = []
         self._loaded: list[Program] = []
         self._last_counters: Mapping[str, Mapping[str, int]] = {}
+        self._misses: Mapping[str, int] = {}
+        self._misses_due = 0.0
         self._object: Any = None
         self._ring: Ring | None = None
         self._filter: Filter | None = None
@@ -108,12 +112,21 @@ class CoReSource:
         counters = self._counters.read()
         for causes in counters.values():
             causes.update(dict.fromkeys(("lost_recursion", *CAUSES), 0))
-        for program in {program.function: program for program in self._loaded}.values():
-            fd = self._program_fd(program)
-            counters[program.event.name.lower()]["lost_recursion"] += self._lib.recursion_misses(fd)
+        for name, missed in self._recursion_misses().items():
+            counters[name]["lost_recursion"] = missed
         for (kind, cause), count in self._filter.let_go.items() if self._filter else ():
             counters[kind.name.lower()][cause] = count
         return counters
+
+    def _recursion_misses(self) -> Mapping[str, int]:
+        """By class, at most five seconds old: one system call for each program."""
+        now = time.monotonic()
+        if now >= self._misses_due:
+            self._misses_due, found = now + _MISSES_S, Counter[str]()
+            for program in {program.function: program for program in self._loaded}.values():
+                found[program.event.name.lower()] += self._lib.recursion_misses(self._program_fd(program))
+            self._misses = found
+        return self._misses
 
     def behaviours(self) -> Iterator[tuple[BehaviourKey, int]]:
         """As the port says, in batches of 4,096."""
@@ -145,6 +158,7 @@ class CoReSource:
     def stop(self) -> None:
         """Detach and unload; waits for a read under way. Counters keep their last values, behaviours are gone."""
         if self._loaded:
+            self._misses_due = 0.0
             self._last_counters = self.counters()
         self._detach()
         with self._reading:
