@@ -20,7 +20,9 @@ _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _RAW_TRACEPOINT, _TRACEPOINT = 17, 5  # enum bpf_prog_type
 _LOAD_IMMEDIATE, _PSEUDO_MAP = 0x18, 1
 _INSTRUCTION = struct.Struct("=BBhi")
-_LOG_BYTES = 16 << 20  # of a program the kernel refuses; the reason is at the end
+_LOG_ERRORS = 4  # BPF_LOG_STATS: what the verifier objects to and its totals, not the way there
+_LOG_BYTES = 65536
+_NO_REASON = ("processed ", "verification time ", "stack depth ")
 _PERF_TYPE_TRACEPOINT, _PERF_ATTR_BYTES, _FD_CLOEXEC = 2, 112, 8
 _IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
@@ -118,9 +120,10 @@ def load(lib: LibBpf, name: str, code: bytes, *, classic: bool) -> int:
     if fd >= 0:
         return int(fd)
     log: Any = lib.ffi.new("char[]", _LOG_BYTES)
-    options.log_buf, options.log_size, options.log_level = log, _LOG_BYTES, 1
+    options.log_buf, options.log_size, options.log_level = log, _LOG_BYTES, _LOG_ERRORS
     lib.bpf.bpf_prog_load(kind, name[:15].encode(), b"GPL", code, count, options)
-    words = bytes(lib.ffi.buffer(log)).partition(b"\0")[0].decode("utf-8", "replace").strip().splitlines()[-3:]
+    said = bytes(lib.ffi.buffer(log)).partition(b"\0")[0].decode("utf-8", "replace").splitlines()
+    words = [line.strip() for line in said if line.strip() and not line.startswith(_NO_REASON)][-2:]
     raise SourceError(f"the kernel refuses {name}: {os.strerror(-fd)}: {' | '.join(words)}")
 
 

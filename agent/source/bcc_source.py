@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.errors import SourceError
+from agent.source.bcc_cache import CACHE, ProgramCache, digest
 from agent.source.bcc_load import attach_classic, attach_raw, compile_with_bcc, load, make_maps, open_object, with_maps
 from agent.source.core_re import OBJECT_HELPERS, CoReSource
 from agent.source.headers import check_headers
@@ -35,14 +36,19 @@ class Tracefs(NamedTuple):
 
 
 class BccSource(CoReSource):
-    """A `Source`, with the options of `CoReSource`. Ready some ten seconds after start.
+    """A `Source`, with the options of `CoReSource`. Ready after some half a minute, after seconds from the second
+    start on.
 
-    find_headers gives the directory of the running kernel's headers, or refuses.
+    find_headers gives the directory of the running kernel's headers, or refuses. cache: where compiled programs are
+    kept, None for nowhere.
     """
 
-    def __init__(self, *, find_headers: Callable[[], Path] = check_headers, **options: Any) -> None:
+    def __init__(
+        self, *, find_headers: Callable[[], Path] = check_headers, cache: Path | None = CACHE, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._find_headers = find_headers
+        self._cache = ProgramCache(cache)
         self._maps: dict[str, int] = {}
         self._fds: dict[str, int] = {}
         self._held: list[int] = []
@@ -56,7 +62,7 @@ class BccSource(CoReSource):
 
     def _prepare(self) -> None:
         """Refuse first, compile next, load last."""
-        self._find_headers()
+        headers = self._find_headers()
         self._tracefs = find_tracefs(self._lib)
         self._object = open_object(self._lib, self._directory / OBJECT_HELPERS)
         self._maps = make_maps(self._lib, self._object, self._sizes)
@@ -64,7 +70,9 @@ class BccSource(CoReSource):
         fds = {number: self._maps[name] for name, number in numbers.items()}
         wanted = self._rows = self._wanted()
         functions = dict.fromkeys(program.function for program in wanted)
-        compiled = compile_with_bcc(self._directory / SOURCES, functions, numbers)
+        sources = self._directory / SOURCES
+        key = digest(_text(sources), functions, numbers, headers)
+        compiled = self._cache.programs(key, lambda: compile_with_bcc(sources, functions, numbers))
         for program in wanted:
             self._load_one(program, with_maps(compiled[program.function], fds))
 
@@ -122,3 +130,10 @@ class BccSource(CoReSource):
 
     def _map(self, name: str) -> int:
         return self._maps[name]
+
+
+def _text(sources: Path) -> str:
+    try:
+        return sources.read_text()
+    except OSError as error:
+        raise SourceError(f"{sources}: {error.strerror}: run `make build`") from None

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,20 @@ def fetch(suite: str) -> Kernel:
         _unpack(apt, kernel, package)
         _forget_older(kernel)
     return kernel
+
+
+def fetch_headers(kernel: Kernel) -> Path:
+    """A directory with the kernel's own headers below usr/src, as its packages leave them. Raises: UnavailableError."""
+    tree = kernel.tree / "headers"
+    if not tree.exists():
+        apt = _Apt(cache_root() / f"apt-{kernel.suite}", kernel.suite)
+        flavour = kernel.version.rpartition("-")[2]
+        names = (f"linux-headers-{kernel.version}", f"linux-headers-{kernel.version.removesuffix(flavour)}common")
+        beside = tree.with_suffix(f".{os.getpid()}")
+        shutil.rmtree(beside, ignore_errors=True)
+        _download(apt, names, beside)
+        beside.rename(tree)
+    return tree
 
 
 class _Apt:
@@ -110,13 +125,9 @@ def _unpack(apt: _Apt, kernel: Kernel, package: str) -> None:
     """Into a directory beside the final one, moved when whole: a run that was cut short leaves nothing behind."""
     beside = kernel.tree.with_suffix(f".{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     # Newer suites keep the image and the modules in packages of their own.
     split = (f"linux-binary-{kernel.version}", f"linux-modules-{kernel.version}")
-    apt.run("apt-get", "download", package, *filter(apt.knows, split), cwd=beside)
-    for archive in beside.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", archive, beside], check=True)
-        archive.unlink()
+    _download(apt, (package, *filter(apt.knows, split)), beside)
     if not (beside / "lib/modules").is_dir():
         (beside / "lib").symlink_to("usr/lib")
     image = next((p for root in ("boot", "usr/lib/modules") for p in (beside / root).rglob("vmlinuz*")), None)
@@ -126,6 +137,15 @@ def _unpack(apt: _Apt, kernel: Kernel, package: str) -> None:
     shutil.copy(image, beside / "vmlinuz")
     shutil.rmtree(kernel.tree, ignore_errors=True)
     beside.rename(kernel.tree)
+
+
+def _download(apt: _Apt, packages: Sequence[str], target: Path) -> None:
+    """Unpack packages into a directory of their own; runs none of their scripts. Raises: UnavailableError."""
+    target.mkdir(parents=True)
+    apt.run("apt-get", "download", *packages, cwd=target)
+    for archive in target.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", archive, target], check=True)
+        archive.unlink()
 
 
 def _forget_older(kernel: Kernel) -> None:

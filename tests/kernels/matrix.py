@@ -2,7 +2,8 @@
 
 Builds the acting program, then for each kernel fetches it, boots it, runs suite.py there and reads result.json.
 Ends with 1 where a check failed, a program costs the verifier a quarter more than recorded, or a kernel could not be
-had; with --if-available a kernel that cannot be had is skipped, with the reason.
+had; with --if-available a kernel that cannot be had is skipped, with the reason. On Debian 6.1 all of it runs once
+more with the bcc sensor, compiled there against that kernel's headers, and the conformance suite over every sensor.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kernels.boot import boot, check_tools
-from tests.kernels.fetch import SUITES, Kernel, UnavailableError, fetch
+from tests.kernels.fetch import SUITES, Kernel, UnavailableError, fetch, fetch_headers
 from tests.kernels.report import Result, markdown, regressions, table
 
 _HERE = Path(__file__).parent
@@ -23,6 +24,7 @@ _RECORDED = _HERE / "verifier.json"
 _TABLE = _ROOT / "docs" / "kernels.md"
 _LIMIT_S = 420.0
 _CONSOLE_LINES = 15
+_WITH_BCC, _BCC_TIMES = ("bookworm",), 3
 
 
 def main() -> int:
@@ -35,13 +37,14 @@ def main() -> int:
     except UnavailableError as error:
         return _unavailable("the kernel matrix", error, options.if_available)
     for suite in options.suites:
-        try:
-            result = _run(fetch(suite), acts, options.limit)
-        except UnavailableError as error:
-            failed |= bool(_unavailable(suite, error, options.if_available))
-            continue
-        failed |= result is None or bool(result.failures)
-        results += [result] if result else []
+        for run in (_core_re, _bcc) if suite in _WITH_BCC else (_core_re,):
+            try:
+                result = run(suite, acts, options.limit)
+            except UnavailableError as error:
+                failed |= bool(_unavailable(suite, error, options.if_available))
+                continue
+            failed |= result is None or bool(result.failures)
+            results += [result] if result else []
     if not results:
         return int(failed)
     print(table(results))
@@ -82,11 +85,21 @@ def _compile() -> Path:
     return acts
 
 
-def _run(kernel: Kernel, acts: Path, limit_s: float) -> Result | None:
+def _core_re(suite: str, acts: Path, limit_s: float) -> Result | None:
+    return _run(fetch(suite), suite, limit_s, acts)
+
+
+def _bcc(suite: str, acts: Path, limit_s: float) -> Result | None:
+    """Compiling takes minutes there."""
+    kernel = fetch(suite)
+    return _run(kernel, f"{suite}/bcc", _BCC_TIMES * limit_s, acts, fetch_headers(kernel))
+
+
+def _run(kernel: Kernel, name: str, limit_s: float, *arguments: Path) -> Result | None:
     """None where the suite did not come to its end; says why."""
-    _say(f"{kernel.suite}: Linux {kernel.version}")
-    share = _BUILD / kernel.suite
-    outcome = boot(kernel, [sys.executable, "-m", "tests.kernels.suite", str(acts)], share, limit_s)
+    _say(f"{name}: Linux {kernel.version}")
+    share = _BUILD / name.replace("/", "-")
+    outcome = boot(kernel, [sys.executable, "-m", "tests.kernels.suite", *map(str, arguments)], share, limit_s)
     if outcome.status != 0 or not (share / "result.json").exists():
         console = "\n".join(outcome.console.splitlines()[-_CONSOLE_LINES:])
         how = (
@@ -94,21 +107,26 @@ def _run(kernel: Kernel, acts: Path, limit_s: float) -> Result | None:
             if outcome.status is not None
             else f"gave no result in {outcome.seconds:.0f} s"
         )
-        _say(f"{kernel.suite}: the suite {how} (console and output: {share})\n{outcome.output}\n{console}")
+        _say(f"{name}: the suite {how} (console and output: {share})\n{outcome.output}\n{console}")
         return None
-    result = Result.read(kernel.suite, json.loads((share / "result.json").read_text()))
-    _say(f"{kernel.suite}: {result.summary()}, {outcome.seconds:.0f} s")
-    for name, failure in result.failures.items():
-        _say(f"{kernel.suite}: {name}: {failure}")
+    result = Result.read(name, json.loads((share / "result.json").read_text()))
+    _say(f"{name}: {result.summary()}, {outcome.seconds:.0f} s")
+    for check, failure in result.failures.items():
+        _say(f"{name}: {check}: {failure}")
     return result
+
+
+def _place(suite: str) -> tuple[int, str]:
+    """By kernel, oldest first, and the bcc sensor behind."""
+    return list(SUITES).index(suite.partition("/")[0]), suite
 
 
 def _record(recorded: dict[str, dict[str, int]], results: Sequence[Result]) -> None:
     """Write down what the verifier walked, and the table; suites that did not run keep what is recorded of them."""
     merged = recorded | {result.suite: dict(sorted(result.verified.items())) for result in results}
-    ordered = {suite: merged[suite] for suite in SUITES if suite in merged}
+    ordered = {suite: merged[suite] for suite in sorted(merged, key=_place)}
     _RECORDED.write_text(json.dumps(ordered, indent=1) + "\n")
-    if len(results) == len(SUITES):
+    if {result.suite.partition("/")[0] for result in results} == set(SUITES):
         _TABLE.write_text(markdown(results))
     else:
         _say(f"{_TABLE.name} is rewritten by a run of all kernels only")

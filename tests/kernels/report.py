@@ -12,7 +12,7 @@ _ATTACHED, _STANDS_IN = "attached", "stands in"
 
 
 class Result(NamedTuple):
-    """One kernel's result.json.
+    """One kernel's result.json. `suite` is Debian's, with "/bcc" behind it where that sensor ran.
 
     `probes` maps the sensor's probes to "" where attached, else to why not and what follows. `verified` is by program:
     one program can be attached as several probes.
@@ -25,18 +25,21 @@ class Result(NamedTuple):
     failures: Mapping[str, str]
     checks: int
     verified: Mapping[str, int]
+    starts: Mapping[str, float]
 
     @classmethod
     def read(cls, suite: str, raw: Mapping[str, Any]) -> "Result":
         """From suite.py's JSON."""
+        sensor = suite.partition("/")[2]
         return cls(
             suite,
-            raw["kernel"],
+            " ".join(filter(None, (raw["kernel"], sensor))),
             raw["object"],
             {probe["name"]: "" if probe["attached"] else probe["consequence"] for probe in raw["probes"]},
             {check["name"]: check["failure"] for check in raw["checks"] if check["failure"]},
             len(raw["checks"]),
             raw["verified"],
+            raw.get("starts", {}),
         )
 
     def state(self, program: str) -> str:
@@ -53,7 +56,8 @@ class Result(NamedTuple):
         """One line."""
         attached = sum(not why for why in self.probes.values())
         passed = self.checks - len(self.failures)
-        return f"{attached} programs attached, {len(self.refusals())} not, {passed} of {self.checks} checks hold"
+        said = f"{attached} programs attached, {len(self.refusals())} not, {passed} of {self.checks} checks hold"
+        return said + "".join(f", {how} in {seconds:.0f} s" for how, seconds in self.starts.items())
 
 
 def table(results: Sequence[Result]) -> str:

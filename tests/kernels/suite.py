@@ -1,7 +1,8 @@
 """Runs inside the emulated machine: loads the sensor, lets a container act, and checks what came of it.
 
-Writes result.json to $VEDETTE_SHARE: {"kernel", "object", "probes", "verified", "checks", "seconds"}. `acts`, the
-compiled program, is the only argument. Plain Python: a test framework costs seconds per kernel here.
+Writes result.json to $VEDETTE_SHARE: {"kernel", "object", "probes", "verified", "checks", "starts", "seconds"}.
+Arguments: `acts`, the compiled program, and for the bcc sensor the directory with the kernel's headers. Plain Python: a
+test framework costs seconds per kernel here.
 """
 
 import json
@@ -18,34 +19,45 @@ from pathlib import Path
 
 from agent.decode.decode import Decoder
 from agent.events import Event
+from agent.source.bcc_source import SOURCES, BccSource
 from agent.source.core_re import CoReSource
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.programs import PROGRAMS
+from tests.kernels import bcc
 from tests.kernels.checks import CHECKS, Scene
 from tests.kernels.container import ActsContainer
 
 _STATS = 4  # BPF_LOG_STATS: the verifier says how much it walked, and nothing else; in every kernel since 5.2
 _LOG_BYTES = 4096
 _FAILURE_MAX = 2000
+_INFO_BYTES, _VERIFIED_INSNS = 224, slice(216, 220)  # struct bpf_prog_info
 _LOG_CALLS = """
 int bpf_program__set_log_level(struct bpf_program *prog, uint32_t log_level);
 int bpf_program__set_log_buf(struct bpf_program *prog, char *log_buf, size_t log_size);
 """
 
 
-def main(acts: str) -> None:
+def main(acts: str, headers: str = "") -> None:
     """Everything, in order; an exception goes to the output and is the suite's failure."""
-    begun, source = time.monotonic(), CoReSource()
+    begun, starts = time.monotonic(), dict[str, float]()
+    if headers:
+        bcc.install_headers(Path(headers))
+        starts = bcc.start_times()
+    source = BccSource() if headers else CoReSource()
     source.start()
-    probes = [state._asdict() for state in source.probes()]
     try:
         checks = check(play(source, Path(acts)))
+        probes = [state._asdict() for state in source.probes()]
+        attached = {probe["name"] for probe in probes if probe["attached"]}
+        functions = {program.function for program in PROGRAMS if program.name in attached}
+        counts = walked_by(source, functions) if headers else {}
     finally:
         source.stop()
-    name = object_name()
-    attached = {probe["name"] for probe in probes if probe["attached"]}
-    counts = verified(name, {program.function for program in PROGRAMS if program.name in attached})
+    name = SOURCES if headers else object_name()
+    counts = counts or verified(name, functions)
+    checks += [bcc.conformance()] if headers else []
     result = {"kernel": platform.release(), "object": name, "probes": probes, "checks": checks, "verified": counts}
+    result["starts"] = starts
     result["seconds"] = round(time.monotonic() - begun, 1)
     Path(os.environ["VEDETTE_SHARE"], "result.json").write_text(json.dumps(result, indent=1))
 
@@ -118,6 +130,18 @@ def verified(name: str, attached: set[str]) -> dict[str, int]:
     lib.call(lib.bpf.bpf_object__load(handle), f"cannot load again what was loaded before\n{lib.log()}")
     lib.bpf.bpf_object__close(handle)
     return {title: walked(lib.ffi.string(logs[title]).decode()) for title in sorted(attached)}
+
+
+def walked_by(source: BccSource, functions: set[str]) -> dict[str, int]:
+    """The same of programs that are loaded, as the kernel's information on them says (since 5.16)."""
+    found = {}
+    for program in PROGRAMS:
+        if program.function in functions:
+            info, length = source._lib.ffi.new("char[]", _INFO_BYTES), source._lib.ffi.new("uint32_t *", _INFO_BYTES)
+            source._lib.bpf.bpf_obj_get_info_by_fd(source._program_fd(program), info, length)
+            raw = bytes(source._lib.ffi.buffer(info))
+            found[program.function] = int.from_bytes(raw[_VERIFIED_INSNS], sys.byteorder)
+    return dict(sorted(found.items()))
 
 
 def walked(log: str) -> int:
