@@ -64,6 +64,7 @@ static __always_inline int dns__skip_name(struct record *r, __u32 size)
 static __always_inline int dns__question(struct record *r, __u32 size, __u64 *hash)
 {
 	struct dns_walk *walk = dns__walk(r);
+	volatile __u32 end; /* verifier: see dns__answers */
 	__u32 at;
 	int i;
 
@@ -71,7 +72,8 @@ static __always_inline int dns__question(struct record *r, __u32 size, __u64 *ha
 		return 0;
 	walk->at += 4;
 	walk->hash = hash__begin();
-	for (i = 0; i <= DNS_WORDS && DNS_HEADER + 8 * i + 8 <= walk->at; i++)
+	end = walk->at;
+	for (i = 0; i <= DNS_WORDS && DNS_HEADER + 8 * i + 8 <= end; i++)
 		walk->hash = hash__add(walk->hash, *(__u64 *)dns__at(r, DNS_HEADER + 8 * i) | DNS_NO_CASE);
 	/* verifier: read anew, so that it forgets at which turn the loop ended and checks what follows once */
 	at = *(volatile __u32 *)&walk->at;
@@ -102,10 +104,12 @@ static __always_inline int dns__answer(struct record *r, __u32 size)
 static __always_inline int dns__answers(struct record *r, __u32 size, __u32 number, __u64 *sum)
 {
 	struct dns_walk *walk = dns__walk(r);
+	/* verifier: volatile, or the two bounds become one, and it counts down from a number nobody knows */
+	const volatile __u32 turns = number;
 	__u32 n;
 
 	walk->hash = 0;
-	for (n = 0; n < DNS_ANSWERS && n < number; n++)
+	for (n = 0; n < DNS_ANSWERS && n < turns; n++)
 		if (!dns__answer(r, size))
 			return 0;
 	*sum = walk->hash;

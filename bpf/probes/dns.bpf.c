@@ -123,13 +123,14 @@ int dns_recvmsg(struct trace_event_raw_sys_exit *ctx) { return call__talked(ctx-
 /* Several at once: on every kernel, as only at the exit they are all there. */
 static __always_inline int call__talked_often(long messages, int received)
 {
+	const volatile __u32 turns = messages; /* verifier: see dns__answers */
 	const struct user_mmsghdr *from = (void *)task__syscall_arg(1);
 	const struct sock *sk = messages > 0 && !config__is_agent() ? call__udp() : NULL;
 	int i;
 
 	if (!sk)
 		return 0;
-	for (i = 0; i < BATCH && i < messages; i++) {
+	for (i = 0; i < BATCH && i < turns; i++) {
 		struct act *act = act__begin(SOCKET_SEND);
 		__u32 size = 0;
 
