@@ -156,7 +156,7 @@ def compile_rules(output: Path, form: str) -> None:
         parsed = parse_all(rules.sources(kind))
         if parsed.problems:
             raise click.ClickException("\n".join(str(p) for p in parsed.problems))
-        (output / f"{kind}.json").write_bytes(dump_rules(parsed.rules))
+        (output / f"{kind}.json").write_bytes(dump_rules(parsed.rules, parsed.correlations, parsed.exemptions))
         counts[kind] = len(parsed.rules)
     if form == "json":
         click.echo(orjson.dumps(counts).decode())

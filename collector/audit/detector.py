@@ -8,16 +8,27 @@ from typing import Protocol
 
 from collector.audit.format import Format
 from collector.audit.record import AuditRecord, Facts
-from detection.finding import Finding, Kind, Source
+from collector.plain import plain
+from detection.finding import Finding, Kind, Severity, Source
 from detection.rules.compile import Match
+from detection.rules.correlation import Correlation
 from detection.rules.flatten import flatten
 from detection.rules.view import Document
+from detection.rules.windows import Story, Windows
 
 Key = tuple[Source, str, str]  # a record's own id and a rule's
 
 
 class Rules(Protocol):
     """The part of a RuleSet that is needed here."""
+
+    @property
+    def correlations(self) -> tuple[Correlation, ...]:
+        """Rules over several events."""
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Ids of rules that only correlations use."""
 
     def match(self, key: str, doc: Document, /) -> tuple[Match, ...]:
         """Every rule of that kind of event that holds."""
@@ -40,17 +51,20 @@ class Detector:
 
     def __init__(self, rules: Rules, remember: int = 100_000) -> None:
         self._rules = rules
+        self._windows = Windows(rules.correlations)
         self._remember = remember
         self._seen: OrderedDict[Key, None] = OrderedDict()
+        self._untold: dict[Key, Finding] = {}  # a correlation tells its story once: kept until it is stored
         self._counts: Counter[str] = Counter()
 
     def use(self, rules: Rules) -> None:
-        """Replace the rules; takes effect with the next event."""
+        """Replace the rules; takes effect with the next event, and correlations begin anew."""
         self._rules = rules
+        self._windows = Windows(rules.correlations)
 
     def detect(self, form: Format, records: Iterable[AuditRecord]) -> Detection:
         """Findings not yet committed, in the order of the records."""
-        findings: dict[Key, Finding] = {}
+        findings = dict(self._untold)
         for record in records:
             self._counts["events"] += 1
             if record.early:
@@ -64,6 +78,7 @@ class Detector:
         self._counts["findings"] += len(detection.findings)
         for key in detection.seen:
             self._seen[key] = None
+            self._untold.pop(key, None)
         while len(self._seen) > self._remember:
             self._seen.popitem(last=False)
 
@@ -73,13 +88,20 @@ class Detector:
 
     def _detect_one(self, form: Format, record: AuditRecord, findings: dict[Key, Finding]) -> None:
         facts: Facts | None = None
-        for match in self._rules.match(record.rule_key, flatten(record.raw)):
-            key = (form.source, record.event_id, match.rule.id)
+        document = flatten(record.raw)
+        for match in self._rules.match(record.rule_key, document):
+            rule_id = match.rule.id
+            key = (form.source, record.event_id, rule_id)
             if key in findings or key in self._seen:
                 self._counts["repeated_stage"] += 1
                 continue
             facts = facts or form.facts_of(record)
-            findings[key] = _finding(form.source, record, match, facts)
+            if rule_id not in self._rules.parts:
+                findings[key] = _finding(form.source, record, match, facts)
+            if not match.excepted:
+                for story in self._windows.observe(rule_id, document, record.time_ns, record.event_id):
+                    told = (form.source, story.id, str(story.count))
+                    findings[told] = self._untold[told] = _of_story(form.source, story, facts)
 
 
 def finding_id(source: Source, event_id: str, rule_id: str) -> str:
@@ -96,11 +118,32 @@ def _finding(source: Source, record: AuditRecord, match: Match, facts: Facts) ->
         kind=Kind.RULE,
         rule_id=rule.id,
         title=rule.title,
-        severity=rule.level,
+        severity=Severity.INFORMATIONAL if match.excepted else rule.level,
         reason=f"{facts.summary}. {rule.reason}".strip(),
         techniques=rule.techniques,
         entities=facts.entities,
-        fields=facts.fields,
+        fields={**facts.fields, "excepted_by": match.excepted} if match.excepted else facts.fields,
         matched=match.matched,
         advice=rule.advice,
+    )
+
+
+def _of_story(source: Source, story: Story, facts: Facts) -> Finding:
+    """A correlation's finding, with the facts of the event that completed it."""
+    rule = story.correlation
+    return Finding(
+        id=story.id,
+        time_ns=story.first_ns,
+        last_ns=story.last_ns,
+        source=source,
+        kind=Kind.RULE,
+        rule_id=rule.id,
+        title=rule.title,
+        severity=rule.level,
+        reason=f"{plain(story.sentence(), 512)} {facts.summary}. {rule.reason}".strip(),
+        techniques=rule.techniques,
+        entities=facts.entities,
+        fields={**facts.fields, **story.evidence()},
+        advice=rule.advice,
+        count=story.count,
     )

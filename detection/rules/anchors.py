@@ -6,6 +6,7 @@ rules whose conditions have to be evaluated.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Generic, TypeVar
 
 from detection.rules.ir import And, Condition, Named, Not, Op, Or, Test
@@ -14,13 +15,21 @@ from detection.rules.view import Lowered, each
 T = TypeVar("T")
 
 
+class Place(IntEnum):
+    """Where in a field's value an anchor is."""
+
+    WHOLE = 0  # it is the value
+    NAME = 1  # it is the last component of a path
+    PART = 2  # anywhere
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A piece of lower-case text that a field has: anywhere in it, or as the last component of a path."""
+    """A piece of lower-case text that a field has."""
 
     field: str
     text: str
-    is_name: bool
+    place: Place
 
 
 Anchors = frozenset[Anchor]
@@ -44,8 +53,8 @@ def anchors_of(condition: Condition) -> Anchors | None:
 
 
 def _price(anchors: Anchors) -> tuple[int, int]:
-    """Names cost nothing to look up; of texts, few and long ones leave the fewest rules."""
-    texts = [a.text for a in anchors if not a.is_name]
+    """What is looked up costs nothing; of texts to search for, few and long ones leave the fewest rules."""
+    texts = [a.text for a in anchors if a.place is Place.PART]
     return (len(texts), -min((len(t) for t in texts), default=0))
 
 
@@ -55,10 +64,12 @@ def _of_test(test: Test) -> Anchors | None:
     texts = [str(v).lower() for v in test.values]
     match test.op:
         case Op.ENDSWITH if not test.every and all(t[0] == "/" and t.count("/") == 1 and len(t) > 1 for t in texts):
-            return frozenset(Anchor(test.field, t[1:], is_name=True) for t in texts)
-        case Op.CONTAINS | Op.ENDSWITH | Op.STARTSWITH | Op.EQUALS:
+            return frozenset(Anchor(test.field, t[1:], Place.NAME) for t in texts)
+        case Op.EQUALS if not test.every:
+            return frozenset(Anchor(test.field, t, Place.WHOLE) for t in texts)
+        case Op.CONTAINS | Op.ENDSWITH | Op.STARTSWITH:
             needed = [max(texts, key=len)] if test.every else texts
-            return frozenset(Anchor(test.field, t, is_name=False) for t in needed)
+            return frozenset(Anchor(test.field, t, Place.PART) for t in needed)
         case _:
             return None
 
@@ -68,8 +79,7 @@ class Index(Generic[T]):
 
     def __init__(self, entries: Sequence[tuple[Condition, T]]) -> None:
         self._entries = tuple(entry for _, entry in entries)
-        names: dict[str, dict[str, set[int]]] = {}
-        texts: dict[str, dict[str, set[int]]] = {}
+        tables: dict[Place, dict[str, dict[str, set[int]]]] = {place: {} for place in Place}
         always: list[int] = []
         for number, (condition, _) in enumerate(entries):
             anchors = anchors_of(condition)
@@ -77,21 +87,24 @@ class Index(Generic[T]):
                 always.append(number)
                 continue
             for anchor in anchors:
-                table = names if anchor.is_name else texts
-                table.setdefault(anchor.field, {}).setdefault(anchor.text, set()).add(number)
+                tables[anchor.place].setdefault(anchor.field, {}).setdefault(anchor.text, set()).add(number)
         self._always = frozenset(always)
         self._unanchored = tuple(self._entries[i] for i in always)
-        self._names = tuple((field, {t: frozenset(n) for t, n in table.items()}) for field, table in names.items())
-        self._texts = tuple((field, tuple(table.items())) for field, table in texts.items())
+        self._wholes, self._names, parts = (_frozen(tables[place]) for place in Place)
+        self._parts = tuple((field, tuple(table.items())) for field, table in parts)
 
     def candidates(self, low: Lowered) -> Iterable[T]:
         """The entries worth evaluating for an event."""
         found: set[int] = set()
+        for field, table in self._wholes:
+            for value in each(low[field]):
+                if numbers := table.get(value):
+                    found |= numbers
         for field, table in self._names:
             for value in each(low[field]):
                 if numbers := table.get(value[value.rfind("/") + 1 :]):
                     found |= numbers
-        for field, texts in self._texts:
+        for field, texts in self._parts:
             have = low[field]
             if have.__class__ is tuple:
                 have = "\0".join(have)
@@ -102,3 +115,7 @@ class Index(Generic[T]):
         if not found:
             return self._unanchored
         return [self._entries[i] for i in sorted(found | self._always)]
+
+
+def _frozen(tables: dict[str, dict[str, set[int]]]) -> tuple[tuple[str, dict[str, frozenset[int]]], ...]:
+    return tuple((field, {t: frozenset(n) for t, n in table.items()}) for field, table in tables.items())

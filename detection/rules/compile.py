@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from detection.errors import RuleError
 from detection.rules.anchors import Index
+from detection.rules.correlation import Correlation
+from detection.rules.exceptions import Exemption
 from detection.rules.ir import And, Condition, Named, Not, Op, Or, Problem, Rule, Test
 from detection.rules.predicate import Predicate, compile_test
 from detection.rules.view import Document, Lowered
@@ -15,26 +17,48 @@ _DEAR = frozenset({Op.LIKE, Op.RE, Op.CIDR})
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A rule that holds for an event, and which of its tests made it so ("selection: Image endswith '/sh'")."""
+    """A rule that holds for an event, and which of its tests made it so ("selection: Image endswith '/sh'").
+
+    `excepted` is the title of an exception that holds too, "" where there is none.
+    """
 
     rule: Rule
     matched: tuple[str, ...]
+    excepted: str = ""
 
 
 class RuleSet:
-    """Rules ready to run. Immutable: a reload makes a new one and swaps it in."""
+    """Rules ready to run. Immutable: a reload makes a new one and swaps it in.
 
-    __slots__ = ("_by_key", "problems", "rules")
+    `correlations` are carried along: `Windows` runs them. `parts` are ids of rules that are parts of correlations only,
+    and not to be reported for themselves.
+    """
+
+    __slots__ = ("_by_key", "_exemptions", "correlations", "exemptions", "parts", "problems", "rules")
 
     def __init__(
-        self, rules: tuple[Rule, ...], problems: tuple[Problem, ...], compiled: dict[str, "Index[_Entry]"]
+        self,
+        rules: tuple[Rule, ...],
+        problems: tuple[Problem, ...],
+        compiled: dict[str, "Index[_Entry]"],
+        correlations: tuple[Correlation, ...] = (),
+        exemptions: tuple[Exemption, ...] = (),
     ) -> None:
         self.rules = rules
         self.problems = problems
+        self.correlations = correlations
+        self.exemptions = exemptions
+        self.parts = _parts(correlations)
         self._by_key = compiled
+        self._exemptions = _by_rule(rules, exemptions)
 
     @classmethod
-    def from_ir(cls, rules: Iterable[Rule]) -> "RuleSet":
+    def from_ir(
+        cls,
+        rules: Iterable[Rule],
+        correlations: Iterable[Correlation] = (),
+        exemptions: Iterable[Exemption] = (),
+    ) -> "RuleSet":
         """Compile rules; those that cannot be evaluated are left out and listed in `problems`."""
         good: list[Rule] = []
         problems: list[Problem] = []
@@ -46,7 +70,8 @@ class RuleSet:
                 good.append(rule)
             except RuleError as error:
                 problems.append(Problem(rule.origin or "compiled rules", rule.id, str(error)))
-        return cls(tuple(good), tuple(problems), {key: Index(entries) for key, entries in by_key.items()})
+        indexes = {key: Index(entries) for key, entries in by_key.items()}
+        return cls(tuple(good), tuple(problems), indexes, tuple(correlations), tuple(exemptions))
 
     @property
     def keys(self) -> frozenset[str]:
@@ -62,10 +87,28 @@ class RuleSet:
         hits = [rule for rule, predicate in index.candidates(low) if predicate(low)]
         if not hits:
             return ()
-        return tuple(Match(rule, explain(rule.condition, low)) for rule in hits)
+        return tuple(Match(rule, explain(rule.condition, low), self._excepted(rule, low)) for rule in hits)
+
+    def _excepted(self, rule: Rule, low: Lowered) -> str:
+        for title, predicate in self._exemptions.get(rule.id, ()):
+            if predicate(low):
+                return title
+        return ""
 
 
 _Entry = tuple[Rule, Predicate]
+
+
+def _parts(correlations: Iterable[Correlation]) -> frozenset[str]:
+    """Rules that only silent correlations use: Sigma reports a part for itself where `generate` says so."""
+    silent = {rule for c in correlations if not c.generate for rule in c.rules}
+    return frozenset(silent - {rule for c in correlations if c.generate for rule in c.rules})
+
+
+def _by_rule(rules: Iterable[Rule], exemptions: Iterable[Exemption]) -> dict[str, tuple[tuple[str, Predicate], ...]]:
+    ready = [(exemption, compile_condition(exemption.condition)) for exemption in exemptions]
+    found = {rule.id: tuple((e.title, p) for e, p in ready if e.is_for(rule)) for rule in rules} if ready else {}
+    return {rule: entries for rule, entries in found.items() if entries}
 
 
 def compile_condition(condition: Condition) -> Predicate:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from detection.finding import Severity, Technique
 
-VERSION = 1
+VERSION = 2
 
 Scalar = str | int | float | bool
 
@@ -31,6 +31,19 @@ class Op(StrEnum):
     LT = "lt"
     LTE = "lte"
     FIELD = "field"  # equal to the value of the named field
+    FIELD_STARTSWITH = "field_startswith"  # begins with the value of the named field
+    FIELD_ENDSWITH = "field_endswith"
+    FIELD_CONTAINS = "field_contains"
+    MINUTE = "minute"  # parts of a time in RFC 3339 form, in its own zone
+    HOUR = "hour"
+    DAY = "day"  # of the month
+    WEEK = "week"  # ISO 8601
+    MONTH = "month"
+    YEAR = "year"
+
+
+FIELD_OPS = frozenset({Op.FIELD, Op.FIELD_STARTSWITH, Op.FIELD_ENDSWITH, Op.FIELD_CONTAINS})
+TIME_OPS = frozenset({Op.MINUTE, Op.HOUR, Op.DAY, Op.WEEK, Op.MONTH, Op.YEAR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +116,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A rule that cannot be used: in which file, which rule of it (id, title or number), and why."""
+    """A rule that cannot be used: in which file and line, which rule of it (id, title or number), and why."""
 
     origin: str
     rule: str
     reason: str
+    line: int = 0  # from 1; 0 where the rule did not come from a text
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.rule}: {self.reason}"
+        return f"{self.origin}{f':{self.line}' if self.line else ''}: {self.rule}: {self.reason}"
 
 
 def event_key(category: str | None, product: str | None, service: str | None) -> str:
@@ -130,7 +144,7 @@ def fields_of(condition: Condition) -> frozenset[str]:
     """The fields a condition reads; keywords read none."""
     match condition:
         case Test(field=field, op=op, values=values):
-            others = {str(v) for v in values} if op is Op.FIELD else set()
+            others = {str(v) for v in values} if op in FIELD_OPS else set()
             return frozenset({field, *others} - {""})
         case Not(part=part) | Named(part=part):
             return fields_of(part)

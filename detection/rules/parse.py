@@ -1,95 +1,98 @@
-"""Sigma YAML → the compiled form. The only module that imports `sigma`: the agent never loads it."""
+"""Sigma YAML → the compiled form. Only this module and its `parse_*` import `sigma`: the agent never loads it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
-from sigma.conditions import (
-    ConditionAND,
-    ConditionIdentifier,
-    ConditionNOT,
-    ConditionOR,
-    ConditionSelector,
-    SigmaCondition,
-)
 from sigma.exceptions import SigmaError
-from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, SigmaRule
-from sigma.types import (
-    CompareOperators,
-    SigmaBool,
-    SigmaCasedString,
-    SigmaCIDRExpression,
-    SigmaCompareExpression,
-    SigmaExists,
-    SigmaExpansion,
-    SigmaFieldReference,
-    SigmaNull,
-    SigmaNumber,
-    SigmaRegularExpression,
-    SigmaString,
-    SpecialChars,
-)
+from sigma.filters import SigmaFilter
+from sigma.rule import SigmaDetections, SigmaRule
 
 from detection.errors import RuleError
-from detection.finding import Severity, Technique
+from detection.finding import Severity
+from detection.rules.attack import techniques_of
 from detection.rules.compile import compile_condition
-from detection.rules.ir import And, Condition, Named, Not, Op, Or, Problem, Rule, Scalar, Test, event_key
-
-_COMPARE = {
-    CompareOperators.LT: Op.LT,
-    CompareOperators.LTE: Op.LTE,
-    CompareOperators.GT: Op.GT,
-    CompareOperators.GTE: Op.GTE,
-}
-_FLAGS = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
-_UNSUPPORTED = ("correlation", "filter", "action")
+from detection.rules.correlation import Correlation
+from detection.rules.exceptions import Exemption
+from detection.rules.ir import Not, Problem, Rule, event_key
+from detection.rules.lines import Path, Source, sources
+from detection.rules.overrides import Override, apply, override_of
+from detection.rules.parse_condition import Placeholders, condition_of
+from detection.rules.parse_correlation import parse_correlation
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a text held: rules that can be used, and what could not and why."""
+    """What a text held: what can be used, and what could not and why."""
 
     rules: tuple[Rule, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
+    overrides: tuple[Override, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
-def parse_rules(text: str, origin: str) -> Parsed:
-    """Every rule of a YAML text (one or more documents); `origin` names it in messages. Never raises on bad rules."""
-    rules: list[Rule] = []
-    problems: list[Problem] = []
+def parse_rules(text: str, origin: str, placeholders: Placeholders | None = None) -> Parsed:
+    """Every document of a YAML text: rules, correlations, filters, overrides. Never raises on bad ones.
+
+    `origin` names the text in messages. `placeholders` gives the values of `%name%` where a rule says `|expand`.
+    """
     try:
-        documents = [d for d in yaml.safe_load_all(text) if d is not None]
+        documents = list(sources(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return Parsed((), (Problem(origin, "file", f"not YAML: {' '.join(str(error).split())}"),))
-    for number, document in enumerate(documents, 1):
+        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+        return Parsed(problems=(Problem(origin, "file", f"not YAML: {' '.join(str(error).split())}", line),))
+    found: list[Rule | Correlation | Exemption | Override] = []
+    problems: list[Problem] = []
+    for number, source in enumerate(documents, 1):
         try:
-            rules.append(parse_rule(document, origin))
+            found.append(_document(source.value, origin, placeholders or {}))
         except (RuleError, SigmaError, RecursionError) as error:
-            problems.append(Problem(origin, _label(document, number), " ".join(str(error).split())))
-    return Parsed(tuple(rules), tuple(problems))
+            line = source.line_of(_culprit(source, str(error), placeholders or {}))
+            problems.append(Problem(origin, _label(source.value, number), " ".join(str(error).split()), line))
+    return Parsed(
+        rules=tuple(f for f in found if isinstance(f, Rule)),
+        correlations=tuple(f for f in found if isinstance(f, Correlation)),
+        exemptions=tuple(f for f in found if isinstance(f, Exemption)),
+        overrides=tuple(f for f in found if isinstance(f, Override)),
+        problems=tuple(problems),
+    )
 
 
-def parse_all(texts: Iterable[tuple[str, str]]) -> Parsed:
-    """Rules of several (origin, text) pairs; an id used twice is a problem of the later one."""
+def parse_all(texts: Iterable[tuple[str, str]], placeholders: Placeholders | None = None) -> Parsed:
+    """What several (origin, text) pairs hold together: references resolved, overrides applied.
+
+    An id used twice is a problem of the later one; so is a reference to nothing.
+    """
     rules: dict[str, Rule] = {}
+    correlations: dict[str, Correlation] = {}
+    exemptions: list[Exemption] = []
+    overrides: list[Override] = []
     problems: list[Problem] = []
     for origin, text in texts:
-        parsed = parse_rules(text, origin)
+        parsed = parse_rules(text, origin, placeholders)
         problems.extend(parsed.problems)
-        for rule in parsed.rules:
-            if (first := rules.setdefault(rule.id, rule)) is not rule:
+        exemptions.extend(parsed.exemptions)
+        overrides.extend(parsed.overrides)
+        every: tuple[Rule | Correlation, ...] = (*parsed.rules, *parsed.correlations)
+        for rule in every:
+            first: Rule | Correlation | None = rules.get(rule.id) or correlations.get(rule.id)
+            if first is not None:
                 problems.append(Problem(origin, rule.id, f"the same id as a rule of {first.origin}; rename one"))
-    return Parsed(tuple(rules.values()), tuple(problems))
+            elif isinstance(rule, Rule):
+                rules[rule.id] = rule
+            else:
+                correlations[rule.id] = rule
+    resolved, dangling = _resolved(rules, correlations)
+    changed, missed = apply(overrides, rules.values())
+    problems += [*dangling, *missed, *_aimless(exemptions, rules)]
+    return Parsed(changed, resolved, tuple(exemptions), tuple(overrides), tuple(problems))
 
 
-def parse_rule(document: Any, origin: str) -> Rule:
+def parse_rule(document: Any, origin: str, placeholders: Placeholders | None = None) -> Rule:
     """One rule from its parsed YAML. Raises: RuleError, SigmaError."""
-    if not isinstance(document, dict):
-        raise RuleError("a rule is a mapping with title, logsource and detection")
-    for kind in _UNSUPPORTED:
-        if kind in document:
-            raise RuleError(f"Sigma {kind} rules are not supported yet; only plain rules are")
     sigma = SigmaRule.from_dict(document)
     source = sigma.logsource
     rule = Rule(
@@ -98,8 +101,8 @@ def parse_rule(document: Any, origin: str) -> Rule:
         title=sigma.title,
         level=Severity[sigma.level.name] if sigma.level else Severity.MEDIUM,
         key=event_key(source.category, source.product, source.service),
-        condition=_condition(sigma.detection),
-        techniques=_techniques([str(t) for t in sigma.tags]),
+        condition=condition_of(sigma.detection, placeholders or {}),
+        techniques=techniques_of([str(t) for t in sigma.tags]),
         reason=" ".join((sigma.description or "").split()),
         advice=" ".join(str((sigma.custom_attributes.get("vedette") or {}).get("advice", "")).split()),
         falsepositives=tuple(str(f) for f in sigma.falsepositives or ()),
@@ -109,168 +112,99 @@ def parse_rule(document: Any, origin: str) -> Rule:
     return rule
 
 
+def _document(document: Any, origin: str, placeholders: Placeholders) -> Rule | Correlation | Exemption | Override:
+    if not isinstance(document, dict):
+        raise RuleError("a rule is a mapping with title, logsource and detection")
+    if "action" in document:
+        raise RuleError("Sigma's `action` was withdrawn from the standard: write each rule out as a document")
+    if "correlation" in document:
+        return parse_correlation(document, origin)
+    if "filter" in document:
+        return _exemption(document, origin, placeholders)
+    if "override" in document:
+        return override_of(document, origin)
+    return parse_rule(document, origin, placeholders)
+
+
+def _exemption(document: Mapping[str, Any], origin: str, placeholders: Placeholders) -> Exemption:
+    """A Sigma filter: rules hold for an event only where its condition does, so it excepts where it does not."""
+    sigma = SigmaFilter.from_dict(dict(document))
+    source, named = sigma.logsource, sigma.filter.rules
+    exemption = Exemption(
+        id=str(sigma.name or sigma.id or sigma.title),
+        title=sigma.title,
+        key=event_key(source.category, source.product, source.service),
+        condition=Not(condition_of(sigma.filter, placeholders)),
+        rules=() if isinstance(named, str) else tuple(reference.reference for reference in named),
+        reason=" ".join((sigma.description or "").split()),
+        origin=origin,
+    )
+    compile_condition(exemption.condition)
+    return exemption
+
+
+def _resolved(
+    rules: Mapping[str, Rule], correlations: Mapping[str, Correlation]
+) -> tuple[tuple[Correlation, ...], list[Problem]]:
+    """Correlations with the ids of what they refer to by id, name or title."""
+    everything: tuple[Rule | Correlation, ...] = (*rules.values(), *correlations.values())
+    ids = {name: rule.id for rule in everything for name in (rule.title, rule.uuid, rule.id) if name}
+    good: list[Correlation] = []
+    problems: list[Problem] = []
+    for correlation in correlations.values():
+        missing = [name for name in correlation.rules if name not in ids]
+        if missing:
+            text = f"correlation: no rule is called {', '.join(missing)}"
+            problems.append(Problem(correlation.origin, correlation.id, text))
+            continue
+        aliases = {a: {ids.get(r, r): f for r, f in by.items()} for a, by in correlation.aliases.items()}
+        named = tuple(ids[name] for name in correlation.rules)
+        expression = tuple(ids.get(token, token) for token in correlation.expression)
+        good.append(replace(correlation, rules=named, expression=expression, aliases=aliases))
+    return tuple(good), problems
+
+
+def _aimless(exemptions: Iterable[Exemption], rules: Mapping[str, Rule]) -> list[Problem]:
+    known = {name for rule in rules.values() for name in (rule.id, rule.uuid)}
+    return [
+        Problem(exemption.origin, exemption.id, f"filter: no rule is called {name}")
+        for exemption in exemptions
+        for name in exemption.rules
+        if name not in known
+    ]
+
+
+def _culprit(source: Source, message: str, placeholders: Placeholders) -> Path:
+    """The key an error is most likely about."""
+    document = source.value
+    if not isinstance(document, dict):
+        return ()
+    section = next((name for name in ("filter", "detection") if isinstance(document.get(name), dict)), "")
+    for name, definition in document[section].items() if section else ():
+        if name in ("condition", "rules", "timeframe"):
+            continue
+        if _fails(definition, placeholders):
+            fields = definition.items() if isinstance(definition, dict) else ()
+            bad = next((field for field, value in fields if _fails({field: value}, placeholders)), None)
+            return (section, str(name)) if bad is None else (section, str(name), str(bad))
+    if section and "condition" in message.lower():
+        return (section, "condition")
+    words = set(re.findall(r"[a-z-]+", message.lower()))
+    return next(((str(key),) for key in document if str(key).lower() in words), ())
+
+
+def _fails(definition: Any, placeholders: Placeholders) -> bool:
+    try:
+        detections = SigmaDetections.from_dict({"one": definition, "condition": "one"})
+        compile_condition(condition_of(detections, placeholders))
+    except (RuleError, SigmaError, RecursionError, TypeError, AttributeError):
+        return True
+    return False
+
+
 def _label(document: Any, number: int) -> str:
     if isinstance(document, dict):
         named = document.get("name") or document.get("title")
         if named:
             return str(named)
     return f"document {number}"
-
-
-def _techniques(tags: list[str]) -> tuple[Technique, ...]:
-    """ATT&CK tags as techniques; a tag list names tactics apart, so each technique serves the first of them."""
-    names = [t.removeprefix("attack.") for t in tags if t.startswith("attack.")]
-    tactics = [n.replace("_", "-") for n in names if not _is_technique(n)]
-    ids = [n.upper() for n in names if _is_technique(n) and n[0] == "t"]
-    found = [Technique(i, tactics[min(k, len(tactics) - 1)] if tactics else "") for k, i in enumerate(ids)]
-    # A tactic without a technique of its own still counts; it rides on the last technique.
-    extra = [Technique(ids[-1], t) for t in tactics[len(ids) :]] if ids else [Technique("", t) for t in tactics]
-    return tuple(found + extra)
-
-
-def _is_technique(name: str) -> bool:
-    return len(name) > 1 and name[0] in "tsg" and name[1:].replace(".", "").isdigit()
-
-
-def _condition(detections: SigmaDetections) -> Condition:
-    trees = [
-        _tree(SigmaCondition(text, detections).parse(postprocess=False), detections) for text in detections.condition
-    ]
-    return trees[0] if len(trees) == 1 else Or(tuple(trees))
-
-
-def _tree(node: Any, detections: SigmaDetections) -> Condition:
-    match node:
-        case ConditionIdentifier():
-            return _named(node.identifier, detections)
-        case ConditionSelector():
-            return _selected(node, detections)
-        case ConditionNOT():
-            return Not(_tree(node.args[0], detections))
-        case ConditionAND():
-            return And(tuple(_tree(a, detections) for a in node.args))
-        case ConditionOR():
-            return Or(tuple(_tree(a, detections) for a in node.args))
-        case _:
-            raise RuleError(f"condition: {type(node).__name__} is not supported")
-
-
-def _named(name: str, detections: SigmaDetections) -> Condition:
-    if name not in detections.detections:
-        raise RuleError(f"condition: no detection is called {name!r}")
-    return Named(name, _detection(detections.detections[name]))
-
-
-def _selected(node: ConditionSelector, detections: SigmaDetections) -> Condition:
-    names = [i.identifier for i in node.resolve_referenced_detections(detections)]
-    if not names:
-        raise RuleError(f"condition: no detection fits {node.pattern!r}")
-    parts = tuple(_named(n, detections) for n in names)
-    if len(parts) == 1:
-        return parts[0]
-    return And(parts) if node.cond_class is ConditionAND else Or(parts)
-
-
-def _detection(detection: SigmaDetection | SigmaDetectionItem) -> Condition:
-    if isinstance(detection, SigmaDetectionItem):
-        return _item(detection)
-    parts = tuple(_detection(d) for d in detection.detection_items)
-    if len(parts) == 1:
-        return parts[0]
-    return And(parts) if detection.item_linking is ConditionAND else Or(parts)
-
-
-def _item(item: SigmaDetectionItem) -> Condition:
-    every = item.value_linking is ConditionAND
-    field = item.field or ""
-    tests = [_test(field, v) for v in item.value] or [Test(field, Op.NULL)]
-    parts = _merged(tests, every)
-    whole: Condition = parts[0] if len(parts) == 1 else (And(parts) if every else Or(parts))
-    return Not(whole) if item.negated else whole
-
-
-def _merged(tests: list[Condition], every: bool) -> tuple[Condition, ...]:
-    """Tests with the same operator as one: a single call then looks for all their values."""
-    groups: dict[tuple[str, Op, bool], list[Scalar]] = {}
-    others: list[Condition] = []
-    for test in tests:
-        if isinstance(test, Test) and test.values and test.op is not Op.EXISTS:
-            groups.setdefault((test.field, test.op, test.cased), []).extend(test.values)
-        else:
-            others.append(test)
-    merged = (
-        Test(field, op, tuple(values), every=every and len(values) > 1, cased=cased)
-        for (field, op, cased), values in groups.items()
-    )
-    return (*merged, *others)
-
-
-def _test(field: str, value: Any) -> Condition:  # noqa: PLR0911 - one line per kind of value
-    match value:
-        case SigmaExpansion():
-            parts = _merged([_test(field, v) for v in value.values], every=False)
-            return parts[0] if len(parts) == 1 else Or(parts)
-        case SigmaNull():
-            return Test(field, Op.NULL)
-        case SigmaExists():
-            return Test(field, Op.EXISTS, (bool(value),))
-        case SigmaRegularExpression():
-            flags = "".join(sorted(_FLAGS[f.name] for f in value.flags))
-            return Test(field, Op.RE, (f"(?{flags})" * bool(flags) + value.regexp.to_plain(regex=True),))
-        case SigmaCIDRExpression():
-            return Test(field, Op.CIDR, (value.cidr,))
-        case SigmaString():
-            return _text_test(field, value)
-        case _:
-            return _other_test(field, value)
-
-
-def _other_test(field: str, value: Any) -> Condition:
-    match value:
-        case SigmaCompareExpression(op=CompareOperators.NEQ):
-            return Not(Test(field, Op.EQUALS, (value.number.number,)))
-        case SigmaCompareExpression():
-            return Test(field, _COMPARE[value.op], (value.number.number,))
-        case SigmaBool():
-            return Test(field, Op.EQUALS, (value.boolean,))
-        case SigmaFieldReference() if not (value.starts_with or value.ends_with):
-            return Test(field, Op.FIELD, (value.field,))
-        case SigmaNumber() if type(value) is SigmaNumber:
-            return Test(field, Op.EQUALS if field else Op.CONTAINS, (value.number,))
-        case _:
-            raise RuleError(f"field {field}: {type(value).__name__} values are not supported")
-
-
-def _text_test(field: str, value: SigmaString) -> Test:  # noqa: PLR0911 - one line per shape
-    """Wildcards at the ends are the common case and need no pattern: contains, startswith, endswith."""
-    if value.contains_placeholder():
-        raise RuleError(f"field {field}: placeholders (|expand) are not supported; write the values out")
-    cased = isinstance(value, SigmaCasedString)
-    star = SpecialChars.WILDCARD_MULTI
-    parts = list(value.s)
-    texts = [p for p in parts if isinstance(p, str)]
-    if not field and star not in (parts[:1] or [None]):
-        parts = [star, *parts, star]  # a keyword is looked for inside the text
-    match [p if p is star else "text" if isinstance(p, str) else "?" for p in parts]:
-        case []:
-            return Test(field, Op.EQUALS, ("",), cased=cased)
-        case ["text"]:
-            return Test(field, Op.EQUALS, (texts[0],), cased=cased)
-        case [SpecialChars.WILDCARD_MULTI]:
-            return Test(field, Op.EXISTS, (True,))
-        case [SpecialChars.WILDCARD_MULTI, "text"]:
-            return Test(field, Op.ENDSWITH, (texts[0],), cased=cased)
-        case ["text", SpecialChars.WILDCARD_MULTI]:
-            return Test(field, Op.STARTSWITH, (texts[0],), cased=cased)
-        case [SpecialChars.WILDCARD_MULTI, "text", SpecialChars.WILDCARD_MULTI]:
-            return Test(field, Op.CONTAINS, (texts[0],), cased=cased)
-        case _:
-            return Test(field, Op.LIKE, ("".join(_like_part(p) for p in parts),), cased=cased)
-
-
-def _like_part(part: Any) -> str:
-    if part is SpecialChars.WILDCARD_MULTI:
-        return "*"
-    if part is SpecialChars.WILDCARD_SINGLE:
-        return "?"
-    return str(part).replace("\\", "\\\\").replace("*", "\\*").replace("?", "\\?")

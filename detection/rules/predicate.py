@@ -7,16 +7,26 @@ event, so every decision that depends on the rule alone is taken here, once.
 import re
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 
 from detection.errors import RuleError
-from detection.rules.ir import Op, Test
+from detection.rules.ir import FIELD_OPS, TIME_OPS, Op, Test
 from detection.rules.view import Lowered, Text, each, text_of
 
 Predicate = Callable[[Lowered], bool]
 _One = Callable[[str], bool]
 
 _MAX_REGEX = 4096
+_AS_IT_CAME = TIME_OPS | {Op.RE, Op.CIDR, Op.GT, Op.GTE, Op.LT, Op.LTE}
+_PARTS: dict[Op, Callable[[datetime], int]] = {
+    Op.MINUTE: lambda t: t.minute,
+    Op.HOUR: lambda t: t.hour,
+    Op.DAY: lambda t: t.day,
+    Op.WEEK: lambda t: t.isocalendar().week,
+    Op.MONTH: lambda t: t.month,
+    Op.YEAR: lambda t: t.year,
+}
 
 
 def compile_test(test: Test) -> Predicate:
@@ -26,14 +36,14 @@ def compile_test(test: Test) -> Predicate:
             return _exists(test.field, all(bool(v) for v in test.values))
         case Op.NULL:
             return _null(test.field)
-        case Op.FIELD:
+        case op if op in FIELD_OPS:
             return _same_field(test)
         case _:
             return _over_values(test)
 
 
 def _over_values(test: Test) -> Predicate:
-    cased = test.cased or test.op in (Op.RE, Op.CIDR, Op.GT, Op.GTE, Op.LT, Op.LTE)
+    cased = test.cased or test.op in _AS_IT_CAME
     if test.every and len(test.values) > 1:
         singles = [Test(test.field, test.op, (v,), cased=test.cased) for v in test.values]
         return _every(tuple(_over_values(single) for single in singles))
@@ -139,8 +149,22 @@ def _any_value(test: Test) -> _One:  # noqa: PLR0911 - one line per operator
             return _searches(tuple(str(v) for v in test.values), "search")
         case Op.CIDR:
             return _cidr(test)
+        case op if op in TIME_OPS:
+            return _time_part(test)
         case _:
             return _compares(test)
+
+
+def _time_part(test: Test) -> _One:
+    part, wanted = _PARTS[test.op], {str(v) for v in test.values}
+
+    def holds(text: str) -> bool:
+        try:
+            return str(part(datetime.fromisoformat(text))) in wanted
+        except ValueError:
+            return False
+
+    return holds
 
 
 def _folded(test: Test, value: object) -> str:
@@ -247,11 +271,19 @@ def _null(field: str) -> Predicate:
 
 
 def _same_field(test: Test) -> Predicate:
-    field, others = test.field, tuple(str(v) for v in test.values)
+    field, others, meets = test.field, tuple(str(v) for v in test.values), _MEETINGS[test.op]
 
     def same(low: Lowered) -> bool:
         view: dict[str, Text] = low.raw if test.cased else low
-        mine = set(each(view[field]))
-        return any(not mine.isdisjoint(each(view[other])) for other in others)
+        mine = each(view[field])
+        return any(meets(one, two) for other in others for two in each(view[other]) for one in mine)
 
     return same
+
+
+_MEETINGS: dict[Op, Callable[[str, str], bool]] = {
+    Op.FIELD: str.__eq__,
+    Op.FIELD_STARTSWITH: lambda one, two: bool(two) and one.startswith(two),
+    Op.FIELD_ENDSWITH: lambda one, two: bool(two) and one.endswith(two),
+    Op.FIELD_CONTAINS: lambda one, two: bool(two) and two in one,
+}

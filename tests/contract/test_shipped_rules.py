@@ -68,7 +68,9 @@ def test_the_sample_check_finds_missing_and_wrong_samples() -> None:
 def test_the_compiled_file_is_what_the_sources_compile_to(kind: str) -> None:
     parsed = parse_all(rules.sources(kind))
     assert parsed.problems == ()
-    assert dump_rules(parsed.rules) == rules.compiled(kind), "run `vedette rules compile`"
+    assert dump_rules(parsed.rules, parsed.correlations, parsed.exemptions) == rules.compiled(kind), (
+        "run `vedette rules compile`"
+    )
     assert RuleSet.from_ir(parsed.rules).problems == ()
 
 
