@@ -63,7 +63,7 @@ class TextList(_message.Message):
     def __init__(self, items: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Finding(_message.Message):
-    __slots__ = ("id", "time_ns", "last_ns", "source", "kind", "rule_id", "title", "severity", "reason", "advice", "techniques", "entities", "fields", "matched", "count", "surprise", "profile", "lossy")
+    __slots__ = ("id", "time_ns", "last_ns", "source", "kind", "rule_id", "title", "severity", "reason", "advice", "techniques", "entities", "fields", "matched", "count", "surprise", "profile", "lossy", "incomplete")
     class FieldsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,7 @@ class Finding(_message.Message):
     SURPRISE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     LOSSY_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     id: str
     time_ns: int
     last_ns: int
@@ -107,4 +108,5 @@ class Finding(_message.Message):
     surprise: float
     profile: str
     lossy: bool
-    def __init__(self, id: _Optional[str] = ..., time_ns: _Optional[int] = ..., last_ns: _Optional[int] = ..., source: _Optional[str] = ..., kind: _Optional[str] = ..., rule_id: _Optional[str] = ..., title: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., reason: _Optional[str] = ..., advice: _Optional[str] = ..., techniques: _Optional[_Iterable[_Union[Technique, _Mapping]]] = ..., entities: _Optional[_Iterable[_Union[Entity, _Mapping]]] = ..., fields: _Optional[_Mapping[str, FieldValue]] = ..., matched: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ..., surprise: _Optional[float] = ..., profile: _Optional[str] = ..., lossy: _Optional[bool] = ...) -> None: ...
+    incomplete: bool
+    def __init__(self, id: _Optional[str] = ..., time_ns: _Optional[int] = ..., last_ns: _Optional[int] = ..., source: _Optional[str] = ..., kind: _Optional[str] = ..., rule_id: _Optional[str] = ..., title: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., reason: _Optional[str] = ..., advice: _Optional[str] = ..., techniques: _Optional[_Iterable[_Union[Technique, _Mapping]]] = ..., entities: _Optional[_Iterable[_Union[Entity, _Mapping]]] = ..., fields: _Optional[_Mapping[str, FieldValue]] = ..., matched: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ..., surprise: _Optional[float] = ..., profile: _Optional[str] = ..., lossy: _Optional[bool] = ..., incomplete: _Optional[bool] = ...) -> None: ...

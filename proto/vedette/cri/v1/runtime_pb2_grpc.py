@@ -75,6 +75,26 @@ class RuntimeServiceStub:
                 request_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StartContainerRequest.SerializeToString,
                 response_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StartContainerResponse.FromString,
                 _registered_method=True)
+        self.ListContainers = channel.unary_unary(
+                '/runtime.v1.RuntimeService/ListContainers',
+                request_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ListContainersRequest.SerializeToString,
+                response_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ListContainersResponse.FromString,
+                _registered_method=True)
+        self.ContainerStatus = channel.unary_unary(
+                '/runtime.v1.RuntimeService/ContainerStatus',
+                request_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ContainerStatusRequest.SerializeToString,
+                response_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ContainerStatusResponse.FromString,
+                _registered_method=True)
+        self.StopContainer = channel.unary_unary(
+                '/runtime.v1.RuntimeService/StopContainer',
+                request_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StopContainerRequest.SerializeToString,
+                response_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StopContainerResponse.FromString,
+                _registered_method=True)
+        self.RemoveContainer = channel.unary_unary(
+                '/runtime.v1.RuntimeService/RemoveContainer',
+                request_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.RemoveContainerRequest.SerializeToString,
+                response_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.RemoveContainerResponse.FromString,
+                _registered_method=True)
 
 
 class RuntimeServiceServicer:
@@ -137,6 +157,34 @@ class RuntimeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListContainers(self, request, context):
+        """ListContainers lists containers, with the pod each is in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ContainerStatus(self, request, context):
+        """ContainerStatus gives a container's state, image and mounts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopContainer(self, request, context):
+        """StopContainer ends a container.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveContainer(self, request, context):
+        """RemoveContainer forgets a container.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RuntimeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +227,26 @@ def add_RuntimeServiceServicer_to_server(servicer, server):
                     servicer.StartContainer,
                     request_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StartContainerRequest.FromString,
                     response_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StartContainerResponse.SerializeToString,
+            ),
+            'ListContainers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContainers,
+                    request_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ListContainersRequest.FromString,
+                    response_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ListContainersResponse.SerializeToString,
+            ),
+            'ContainerStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.ContainerStatus,
+                    request_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ContainerStatusRequest.FromString,
+                    response_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.ContainerStatusResponse.SerializeToString,
+            ),
+            'StopContainer': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopContainer,
+                    request_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StopContainerRequest.FromString,
+                    response_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.StopContainerResponse.SerializeToString,
+            ),
+            'RemoveContainer': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveContainer,
+                    request_deserializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.RemoveContainerRequest.FromString,
+                    response_serializer=vedette_dot_cri_dot_v1_dot_runtime__pb2.RemoveContainerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +466,114 @@ class RuntimeService:
             '/runtime.v1.RuntimeService/StartContainer',
             vedette_dot_cri_dot_v1_dot_runtime__pb2.StartContainerRequest.SerializeToString,
             vedette_dot_cri_dot_v1_dot_runtime__pb2.StartContainerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContainers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/ListContainers',
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.ListContainersRequest.SerializeToString,
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.ListContainersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ContainerStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/ContainerStatus',
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.ContainerStatusRequest.SerializeToString,
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.ContainerStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopContainer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/StopContainer',
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.StopContainerRequest.SerializeToString,
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.StopContainerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveContainer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runtime.v1.RuntimeService/RemoveContainer',
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.RemoveContainerRequest.SerializeToString,
+            vedette_dot_cri_dot_v1_dot_runtime__pb2.RemoveContainerResponse.FromString,
             options,
             channel_credentials,
             insecure,
