@@ -80,7 +80,7 @@ class Payload(_message.Message):
     def __init__(self, finding: _Optional[_Union[_finding_pb2.Finding, _Mapping]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ...) -> None: ...
 
 class Ledger(_message.Message):
-    __slots__ = ("time_ns", "event", "run_id", "watching_since_ns", "previous_entry_ns", "probes", "counters", "container_ids", "dropped", "profiles", "throttles")
+    __slots__ = ("time_ns", "event", "run_id", "watching_since_ns", "previous_entry_ns", "probes", "counters", "container_ids", "dropped", "profiles", "throttles", "runtimes")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +99,7 @@ class Ledger(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
     THROTTLES_FIELD_NUMBER: _ClassVar[int]
+    RUNTIMES_FIELD_NUMBER: _ClassVar[int]
     time_ns: int
     event: LedgerEvent
     run_id: str
@@ -110,7 +111,26 @@ class Ledger(_message.Message):
     dropped: _containers.ScalarMap[str, int]
     profiles: _containers.RepeatedCompositeFieldContainer[ProfileState]
     throttles: _containers.RepeatedCompositeFieldContainer[Throttle]
-    def __init__(self, time_ns: _Optional[int] = ..., event: _Optional[_Union[LedgerEvent, str]] = ..., run_id: _Optional[str] = ..., watching_since_ns: _Optional[int] = ..., previous_entry_ns: _Optional[int] = ..., probes: _Optional[_Iterable[_Union[ProbeState, _Mapping]]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., container_ids: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., throttles: _Optional[_Iterable[_Union[Throttle, _Mapping]]] = ...) -> None: ...
+    runtimes: _containers.RepeatedCompositeFieldContainer[RuntimeState]
+    def __init__(self, time_ns: _Optional[int] = ..., event: _Optional[_Union[LedgerEvent, str]] = ..., run_id: _Optional[str] = ..., watching_since_ns: _Optional[int] = ..., previous_entry_ns: _Optional[int] = ..., probes: _Optional[_Iterable[_Union[ProbeState, _Mapping]]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., container_ids: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., throttles: _Optional[_Iterable[_Union[Throttle, _Mapping]]] = ..., runtimes: _Optional[_Iterable[_Union[RuntimeState, _Mapping]]] = ...) -> None: ...
+
+class RuntimeState(_message.Message):
+    __slots__ = ("kind", "socket", "state", "problem", "version", "answers", "failures")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SOCKET_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    socket: str
+    state: str
+    problem: str
+    version: str
+    answers: int
+    failures: int
+    def __init__(self, kind: _Optional[str] = ..., socket: _Optional[str] = ..., state: _Optional[str] = ..., problem: _Optional[str] = ..., version: _Optional[str] = ..., answers: _Optional[int] = ..., failures: _Optional[int] = ...) -> None: ...
 
 class ProbeState(_message.Message):
     __slots__ = ("name", "attached", "consequence")
@@ -154,20 +174,18 @@ class Throttle(_message.Message):
     def __init__(self, container_id: _Optional[str] = ..., workload: _Optional[str] = ..., event_class: _Optional[str] = ..., times: _Optional[int] = ..., held_back: _Optional[int] = ..., active_since_ns: _Optional[int] = ...) -> None: ...
 
 class ProfileState(_message.Message):
-    __slots__ = ("workload", "behaviour", "state", "completeness", "members", "phase")
+    __slots__ = ("workload", "behaviour", "state", "completeness", "members")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BEHAVIOUR_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     COMPLETENESS_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
-    PHASE_FIELD_NUMBER: _ClassVar[int]
     workload: str
     behaviour: str
     state: str
     completeness: float
     members: int
-    phase: str
-    def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ..., phase: _Optional[str] = ...) -> None: ...
+    def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ...) -> None: ...
 
 class CollectorMessage(_message.Message):
     __slots__ = ("welcome", "ack", "profile_ack", "fleet_profile", "decisions", "rate_forest")
