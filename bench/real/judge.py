@@ -1,0 +1,114 @@
+"""Plays a recording through identify and learn, without a rule, and keeps what became of the profiles."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.learn.config import LearnConfig
+from agent.learn.learner import Learner
+from agent.observation import Anomaly, Observation
+from agent.replay import Replay
+from agent.workload import Identified, Workload
+from detection.rules import RuleSet
+
+PREFIX = "k8s/real/"
+_CURVE = 2000  # points
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An anomaly and where and when it was raised."""
+
+    time_ns: int
+    workload: str
+    container: str
+    anomaly: Anomaly
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One class of one profile at the end of a slot."""
+
+    time_ns: int
+    units: int
+    members: int
+    completeness: float
+    unseen_upper: float
+    state: str
+
+
+@dataclass(slots=True)
+class Course:
+    """What a replay came to."""
+
+    curves: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
+    raised: list[Raised] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    first_ns: int = 0
+    last_ns: int = 0
+    problem: str = ""
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+class WatchedLearner(Learner):
+    """A learner that learns of the recorded workloads only, and whose every judgement is kept."""
+
+    def __init__(self, config: LearnConfig, course: Course, prefix: str = PREFIX) -> None:
+        super().__init__(config)
+        self._course = course
+        self._prefix = prefix
+        self._shown: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def observe(self, identified: Identified) -> Observation:
+        container = identified.container
+        if container is None or not identified.workload.key.startswith(self._prefix):
+            return Observation(identified)
+        name = short(identified.workload.key)
+        self._course.events[name] += 1
+        observation = super().observe(identified)
+        for anomaly in observation.anomalies:
+            at = identified.event.head.time_ns
+            self._course.raised.append(Raised(at, name, container.id, anomaly))
+        return observation
+
+    def advance(self, now_ns: int, containers: Iterable[tuple[str, Workload]] = ()) -> None:
+        super().advance(now_ns, containers)
+        self._course.first_ns = self._course.first_ns or now_ns
+        self._course.last_ns = now_ns
+        self._plot(now_ns)
+
+    def _plot(self, now_ns: int) -> None:
+        for row in self.states():
+            key = (short(row.workload), row.behaviour)
+            curve = self._course.curves.setdefault(key, [])
+            if curve and (curve[-1].units, curve[-1].state, curve[-1].members) == (row.units, row.state, row.members):
+                continue
+            curve.append(Point(now_ns, row.units, row.members, row.completeness, row.unseen_upper, row.state))
+
+
+def short(key: str) -> str:
+    """k8s/real/deployment/web/web → web."""
+    return key.rpartition("/")[2]
+
+
+def play(path: Path, config: LearnConfig, profiles: Path | None = None, prefix: str = PREFIX) -> tuple[Course, Learner]:
+    """Replay; with `profiles`, what was learned is saved there. Raises: AgentError, OSError."""
+    course = Course()
+    learner = WatchedLearner(config, course, prefix)
+    replay = Replay(path, RuleSet.from_ir([]), slot_s=config.slot_s, learner=learner)
+    for _ in replay.findings():
+        pass
+    course.problem = replay.problem
+    course.lost = _lost(replay.summary.counters)
+    if profiles is not None:
+        learner.save(profiles, course.last_ns)
+    return course, learner
+
+
+def _lost(counters: Any) -> dict[str, int]:
+    sums = {
+        name: sum(n for cause, n in causes.items() if cause.startswith("lost_")) for name, causes in counters.items()
+    }
+    return {name: n for name, n in sums.items() if n}
