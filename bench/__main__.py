@@ -19,7 +19,12 @@ PARTS = ("loads", "kernel", "latency", "idle", "ceiling")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is asked for; the exit status is 1 where `baseline` found a broken promise."""
-    options = _parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["real"]:
+        from bench.real import command  # noqa: PLC0415 - needs far more than the rest
+
+        return command.main(arguments[1:])
+    options = _parser().parse_args(arguments)
     if options.command == "baseline":
         return baseline_validation.main(options.runs)
     if options.command == "show":
@@ -49,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("baseline", help="does the bound of completeness hold?").add_argument(
         "runs", type=int, nargs="?", default=100
     )
+    commands.add_parser("real", help="real software in containers: convergence, budget, intrusions (real --help)")
     commands.add_parser("dispatch", help="what ways to see system calls cost every system call")
     path_parser = commands.add_parser("path", help="what a record costs in Python")
     path_parser.add_argument("--loads", default="exec,exec-dynamic,compile")
