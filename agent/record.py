@@ -24,7 +24,7 @@ from agent.identify.host import HERE, HostFiles
 from agent.identify.identify import Identifier
 from agent.identify.paths import Limits, Paths
 from agent.recording import MOST_BYTES, Fact, Kind, RecordingWriter, pack_fact
-from agent.source.port import BehaviourKey, Source
+from agent.source.port import BehaviourKey, Source, Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class Recorder:
 
     def __init__(self, source: Source, file: BinaryIO, *, node: str, boot_id: str, files: HostFiles = HERE) -> None:
         self._source = source
+        self._upkeep = source if isinstance(source, Upkeep) else None
         self._writer = RecordingWriter(file)
         self._file = file
         self._node, self._boot_id = node, boot_id
@@ -177,6 +178,8 @@ class Recorder:
     def _tick(self) -> None:
         self._identifier.tick(time.time_ns())
         self._facts(self._tap.take())
+        if self._upkeep:
+            self._upkeep.release()
         lost = lost_in(self._source.counters())
         if lost != self._lost:
             self._counters()
@@ -189,15 +192,15 @@ class Recorder:
 
     def _behaviours(self) -> None:
         """Write what the filter counted since the last time."""
-        rows = []
-        counts: dict[BehaviourKey, int] = {}
-        for key, count in self._source.behaviours():
-            counts[key] = count
-            if self._counts.get(key) != count:
-                rows.append(BEHAVIOUR.pack(key.cgroup_id, *key.exe, key.object, key.type, count))
-        self._counts = counts
+        grown = self._upkeep.sweep() if self._upkeep else self._grown()
+        rows = [BEHAVIOUR.pack(key.cgroup_id, *key.exe, key.object, key.type, count) for key, count in grown]
         if rows:
             self._writer.write(Kind.BEHAVIOURS, *rows)
+
+    def _grown(self) -> list[tuple[BehaviourKey, int]]:
+        """Of a source whose filter nobody sweeps: it can only grow full."""
+        before, self._counts = self._counts, dict(self._source.behaviours())
+        return [(key, count) for key, count in self._counts.items() if before.get(key) != count]
 
 
 def lost_in(counters: Mapping[str, Mapping[str, int]]) -> int:

@@ -208,9 +208,12 @@ class _Folded:
 
 
 class Replay:
-    """Plays one recording. A finding is given once, with its final count. Raises: RecordingError, OSError."""
+    """Plays one recording. A finding is given once, with its final count. Raises: RecordingError, OSError.
 
-    def __init__(self, path: Path, ruleset: RuleSet, *, slot_s: float = 60.0) -> None:
+    `learner` takes the place of a fresh one; its slots should be as long as `slot_s`.
+    """
+
+    def __init__(self, path: Path, ruleset: RuleSet, *, slot_s: float = 60.0, learner: Learner | None = None) -> None:
         source = self._source = RecordedSource(path)
         source.start()
         about = source.about()
@@ -222,7 +225,7 @@ class Replay:
             source=source,
             decoder=self._decoder,
             identifier=self._identifier,
-            learner=Learner(LearnConfig(slot_s=slot_s)),
+            learner=learner or Learner(LearnConfig(slot_s=slot_s)),
             detector=self._detector,
             sink=self._folded,
         )

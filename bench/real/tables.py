@@ -118,7 +118,7 @@ def stable_since(course: Course) -> dict[tuple[str, str], int]:
 def budget(course: Course, done: Sequence[Deed], slot_s: float, until_ns: int) -> str:
     """Anomalies of benign load: by severity, an hour of what was recorded, and what that is a week of usual slots."""
     rows = [
-        "| workload | hours after first stable class | low | medium | high | ≥ medium per hour | per week of 60 s slots |",
+        "| workload | hours since stable | low | medium | high | ≥ medium per hour | per week of 60 s slots |",
         "|---" * 7 + "|",
     ]
     since = stable_since(course)
@@ -165,4 +165,5 @@ def listing(raised: Iterable[Raised], begin_ns: int, least: Severity) -> Iterato
         if r.anomaly.severity >= least:
             minutes = (r.time_ns - begin_ns) / 60e9
             a = r.anomaly
-            yield f"{minutes:6.1f} {r.workload:9} {a.severity.label:13} {a.surprise:4.1f} {a.state:8} {a.behaviour:14} {a.member}"
+            rank = f"{a.severity.label:13} {a.surprise:4.1f} {a.state:8}"
+            yield f"{minutes:6.1f} {r.workload:9} {rank} {a.behaviour:14} {a.member}"

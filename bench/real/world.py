@@ -151,7 +151,7 @@ class RealWorld:
         while not self._stop.wait(_RESTART_S):
             with self._busy:
                 slot = self._rng.choice(sorted(self._slots))
-            self._try("restart", lambda slot=slot: self.restart_now(*slot))  # type: ignore[misc]
+            self._try("restart", lambda slot=slot: self.restart_now(*slot))
 
     def _try(self, name: str, deed: Any) -> None:
         """A deed may meet a container that just goes: counted, by kind."""
