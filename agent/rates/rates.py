@@ -16,7 +16,7 @@ from agent.rates.growth import Growth
 from agent.rates.measure import measured
 from agent.rates.models import Models
 from agent.rates.tally import Tally
-from agent.source.port import BehaviourKey, ThrottleState
+from agent.source.port import BehaviourKey
 from agent.workload import Container, Workload
 from detection.finding import Finding
 from detection.rates.features import LASTING
@@ -66,7 +66,7 @@ class Rates:
         self._tallies: dict[int, Tally] = {}
         self._growth = Growth()
         self._watched: dict[str, _Watched] = {}
-        self._held_back: dict[tuple[int, EventType, int], int] = {}
+        self._held_back: dict[tuple[int, EventType], int] = {}
         self._models = Models(keep, self._config.max_models)
         self._episodes = Episodes(node, self._config.quiet_windows)
         self._waiting: deque[RateWindow] = deque(maxlen=self._config.max_waiting)
@@ -88,16 +88,15 @@ class Rates:
         for key, growth in self._growth.of(behaviours):
             self._tally(key.cgroup_id).grown(key, growth)
 
-    def held_back(self, states: Iterable[ThrottleState]) -> None:
-        """Who is, or was until now, over its budget: what was held back happened all the same."""
-        for state in states:
-            scope = (state.cgroup_id, state.type, state.since_ns)
-            more = state.held_back - self._held_back.get(scope, 0)
-            if more > 0:
-                if len(self._held_back) >= self._config.max_cgroups:
-                    self._held_back.pop(next(iter(self._held_back)))
-                self._held_back[scope] = state.held_back
-                self._tally(state.cgroup_id).held_back(state.type, more)
+    def held_back(self, cgroup_id: int, kind: EventType, count: int, *, ended: bool) -> None:
+        """A cgroup is over its budget for a class, and so many were held back by now: they happened all the same."""
+        scope = (cgroup_id, kind)
+        before = self._held_back.pop(scope, 0)
+        self._tally(cgroup_id).held_back(kind, count - before if count >= before else count)
+        if not ended:
+            if len(self._held_back) >= self._config.max_cgroups:
+                self._held_back.pop(next(iter(self._held_back)))
+            self._held_back[scope] = count
 
     def note_loss(self) -> None:
         """Events were lost: this window is too low, for whomever."""

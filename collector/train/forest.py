@@ -14,6 +14,7 @@ from detection.rates.model import RateModel, Summary
 from detection.rates.tail import tail_of
 from detection.rates.window import RateWindow
 
+_STRETCH = 30  # windows
 _SCORE_FLOOR = 0.004  # spread of scores two forests of the same data give one vector
 
 
@@ -27,14 +28,18 @@ class TrainConfig:
     folds: int = 5
 
 
-def train(windows: Sequence[RateWindow], config: TrainConfig, revision: int = 1, now_ns: int = 0) -> RateModel | None:
+def train(
+    windows: Sequence[RateWindow], config: TrainConfig, revision: int = 1, *, containers: int = 0, now_ns: int = 0
+) -> RateModel | None:
     """A model of these windows of one workload and version; None where too few are fit to learn from.
 
-    Lossy and reported windows are left out. A feature most windows lack is left out; a window that lacks another too.
+    `containers`: how many there are at a time (0: told from the windows). Lossy windows are left out, and reported ones
+    but those most containers share. A feature most windows lack is left out; a window that lacks another too.
     The calibration scores each fifth of the windows, in order of time, by a forest grown from the other four: windows
     close to each other resemble each other, so folds drawn at random would flatter.
     """
-    sound = [w for w in windows if not (w.lossy or w.anomalous) and len(w.values) == COUNT]
+    shared = _shared(windows)
+    sound = [w for w in windows if not w.lossy and (not w.anomalous or _bucket(w) in shared)]
     missing = _missing(sound)
     sound = sorted((w for w in sound if not w.missing & ~missing), key=lambda w: (w.end_ns, w.container_id))
     if len(sound) < max(config.windows, 2 * config.folds):
@@ -51,13 +56,26 @@ def train(windows: Sequence[RateWindow], config: TrainConfig, revision: int = 1,
         trained_ns=now_ns or time.time_ns(),
         seconds=float(np.median([w.seconds for w in sound])),
         windows=len(sound),
-        containers=_at_once(sound),
+        containers=containers or _at_once(sound),
         missing=missing,
         forest=export(grow(vectors, config)),
         scores=tail_of(_held_out(vectors, config), _SCORE_FLOOR),
         summaries=_summaries(vectors),
         lasting=_summaries(lasting) if len(lasting) >= config.windows else (),
     )
+
+
+def _shared(windows: Sequence[RateWindow]) -> set[int]:
+    """Stretches of time in which most containers, of at least three, were reported: a change, not an intrusion."""
+    by_time: dict[int, dict[str, bool]] = {}
+    for w in windows:
+        seen = by_time.setdefault(_bucket(w), {})
+        seen[w.container_id] = seen.get(w.container_id, False) or w.anomalous
+    return {at for at, seen in by_time.items() if len(seen) >= 3 and sum(seen.values()) * 2 > len(seen)}
+
+
+def _bucket(window: RateWindow) -> int:
+    return int(window.end_ns // (_STRETCH * window.seconds * 1e9))
 
 
 def _missing(windows: Sequence[RateWindow]) -> int:
