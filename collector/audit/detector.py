@@ -12,7 +12,7 @@ from collector.plain import plain
 from detection.finding import Finding, Kind, Severity, Source
 from detection.rules.compile import Match
 from detection.rules.correlation import Correlation
-from detection.rules.flatten import flatten
+from detection.rules.nested import Nested
 from detection.rules.view import Document
 from detection.rules.windows import Story, Windows
 
@@ -88,7 +88,7 @@ class Detector:
 
     def _detect_one(self, form: Format, record: AuditRecord, findings: dict[Key, Finding]) -> None:
         facts: Facts | None = None
-        document = flatten(record.raw)
+        document = Nested(record.raw)
         for match in self._rules.match(record.rule_key, document):
             rule_id = match.rule.id
             key = (form.source, record.event_id, rule_id)
