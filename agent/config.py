@@ -1,13 +1,16 @@
 """What one agent process is told to do."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.errors import ConfigError
 from agent.events import EventType
+from agent.runtimes.sockets import Socket, parse_socket, usual
 from agent.source.throttle import LIMITS, Limit
 
+_LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
 STATE_DIR = Path("/var/lib/vedette")
 
 
@@ -43,6 +46,9 @@ class AgentConfig:
     sensor: str = "auto"
     status_file: Path | None = None
     metrics_address: tuple[str, int] | None = None
+    runtime_sockets: tuple[str, ...] = ()  # beside those in the usual places; "none" looks for none at all
+    cluster: str = ""
+    host_group: str = ""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.slot_s <= 3600:
@@ -51,6 +57,19 @@ class AgentConfig:
             raise ConfigError(f"--heartbeat {self.heartbeat_s:g}: give 0.5 to 3600 seconds")
         if not self.slot_s <= self.rearm_s <= 30 * 86_400:
             raise ConfigError(f"--rearm {self.rearm_s:g}: give a slot's length to 2592000 seconds")
+        for option, value in (("--cluster", self.cluster), ("--host-group", self.host_group)):
+            if value and not _LABEL.match(value):
+                raise ConfigError(f"{option} {value!r}: 1 to 63 letters, digits, '.', '_' or '-'")
+        try:
+            self.runtime_places()
+        except ValueError as error:
+            raise ConfigError(f"--runtime-socket {error}") from error
+
+    def runtime_places(self) -> tuple[Socket, ...]:
+        """Where container runtimes are looked for. Raises: ValueError."""
+        if self.runtime_sockets == ("none",):
+            return ()
+        return (*map(parse_socket, self.runtime_sockets), *usual())
 
     @property
     def identity(self) -> str:

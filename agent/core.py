@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from agent.corrections import Corrections
 from agent.detect.detector import Detector
 from agent.events import Event, Exit, RawBatch, Throttle
 from agent.identify.identify import Identifier
-from agent.identify.workloads import workload_of
 from agent.learn.learner import Learner
 from agent.observation import Observation
 from agent.rearm import Watched
 from agent.sinks import Sink
 from agent.source.port import Phase, Source, Upkeep
 from agent.throttling import ThrottleEntry, Throttling
+from agent.waiting import Waiting
 from agent.workload import Identified
 from detection.finding import Finding, Kind, Severity
 
@@ -62,20 +63,63 @@ class Core:
         self._learner = learner
         self._detector = detector
         self._sink = sink
+        self._waiting = Waiting()
+        self._corrections = Corrections()
+        self._now_ns = 0
         self._lost: dict[str, int] = {}
         self._lossy_until: dict[str, int] = {}
         self._errors: Counter[str] = Counter()
 
     def handle(self, batch: RawBatch) -> None:
-        """Take one batch to its findings."""
+        """Take one batch to its findings. Events of a container nobody has described yet wait for that a while."""
+        waiting = self._waiting
+        event: Event | None = None
         for event in self._decoder.decode(batch):
             try:
                 identified = self._identifier.identify(event)
-                if identified is not None and event.__class__ is not Exit:  # an exit shows nothing to learn or judge
+                if identified is None or event.__class__ is Exit:  # an exit shows nothing to learn or judge
+                    continue
+                container = identified.container
+                if container is not None and (waiting or not container.complete) and waiting.wants(identified):
+                    waiting.hold(identified, max(self._now_ns, event.head.time_ns))
+                else:
                     self._judge(identified)
             # One hostile event must not end the watch over all others: it is counted, by type and error.
             except Exception as error:  # noqa: BLE001
-                self._errors[f"core_{type(event).__name__.lower()}_{type(error).__name__}"] += 1
+                self._failed(event, error)
+        if event is not None:
+            self.pump(event.head.time_ns)
+
+    def _failed(self, event: Event, error: Exception) -> None:
+        self._errors[f"core_{type(event).__name__.lower()}_{type(error).__name__}"] += 1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether events wait for their container's description: `pump` is then due every 20 ms or so."""
+        return bool(self._waiting)
+
+    def pump(self, now_ns: int) -> None:
+        """Take in what the container runtimes answered; what waited for it goes on."""
+        self._now_ns = max(self._now_ns, now_ns)
+        self._identifier.hear(self._now_ns, self._waiting.containers())
+        if self._waiting:
+            self._go_on(self._waiting.ready(self._now_ns, self._is_described))
+
+    def _go_on(self, identified: Iterator[Identified]) -> None:
+        for one in identified:
+            try:
+                self._judge(self._identifier.renewed(one))
+            except Exception as error:  # noqa: BLE001  (as in `handle`)
+                self._failed(one.event, error)
+
+    def _is_described(self, container_id: str) -> bool:
+        container = self._identifier.container(container_id)
+        return container is not None and container.complete
+
+    def _correct(self, now_ns: int) -> None:
+        """Findings sent while their container was not fully known are sent again, under the same id."""
+        for finding, identified in self._corrections.due(now_ns, self._identifier.renewed):
+            self._sink.finding(self._detector.correct(finding, identified))
 
     def _judge(self, identified: Identified) -> None:
         if isinstance(identified.event, Throttle):
@@ -89,7 +133,10 @@ class Core:
             self._learner.condemn(identified)
             self._watched.add(identified.event, identified.event.head.time_ns)
         for finding in findings:
-            self._sink.finding(self._stamp(finding, observation))
+            stamped = self._stamp(finding, observation)
+            if stamped.incomplete:
+                self._corrections.note(stamped, identified, self._now_ns)
+            self._sink.finding(stamped)
 
     def _stamp(self, finding: Finding, observation: Observation) -> Finding:
         identified = observation.identified
@@ -109,12 +156,16 @@ class Core:
         if self._upkeep:
             self._note_throttles(self._upkeep, now_ns)
         self._identifier.tick(now_ns)
+        self.pump(now_ns)
+        self._correct(now_ns)
         for finding in self._detector.flush(now_ns):
             self._sink.finding(finding)
 
     def finish(self, now_ns: int) -> None:
         """Last work of a run: every count that was not told yet."""
         self._note_losses(now_ns)
+        self._go_on(self._waiting.rest())
+        self._correct(now_ns)
         for finding in self._detector.drain():
             self._sink.finding(finding)
 
@@ -126,8 +177,7 @@ class Core:
             self._learner.recount(self._upkeep.sweep(due), now_ns)
         else:
             self._learner.recount(self._source.behaviours(), now_ns)
-        alive = ((c.id, workload_of(c)) for c in self._identifier.containers())
-        self._learner.advance(now_ns, alive)
+        self._learner.advance(now_ns, self._identifier.living())
 
     def _note_throttles(self, upkeep: Upkeep, now_ns: int) -> None:
         """What is held back now, and what fell silent; profiles that miss events know it."""
@@ -169,6 +219,9 @@ class Core:
             "detect_windows_evicted": self._detector.counters()["windows_evicted"],
             **self._sink.dropped(),
             **self._errors,
+            "waiting_expired": self._waiting.expired,
+            "waiting_overflowed": self._waiting.overflowed,
+            "corrections_given_up": self._corrections.given_up,
             "rearm_refused": self._watched.refused,
             "throttles_forgotten": self._throttling.forgotten,
         }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from agent.identify.sources import RuntimeState
 from agent.source.port import ProbeState
 from agent.throttling import ThrottleEntry
 
@@ -34,7 +35,7 @@ class Ledger:
     `watching_since_ns` is 0 until the sensor is attached; `previous_entry_ns` is the time of the last entry of the
     run before (0: none known): between it and `watching_since_ns` nobody watched. `counters` is class → cause →
     count since the sensor started, summed over CPUs; `dropped` what was refused after the kernel, by cause; `throttles`
-    what was held back of which container.
+    what was held back of which container; `runtimes` how each container runtime answers.
     """
 
     time_ns: int
@@ -48,3 +49,4 @@ class Ledger:
     dropped: Mapping[str, int] = field(default_factory=dict)
     profiles: tuple[ProfileState, ...] = ()
     throttles: tuple[ThrottleEntry, ...] = ()
+    runtimes: tuple[RuntimeState, ...] = ()

@@ -33,6 +33,12 @@ def _profiles(s: Status) -> Iterator[Sample]:
         yield (p.workload, p.behaviour, p.state), p.completeness
 
 
+def _lookups(s: Status) -> Iterator[Sample]:
+    for r in s.ledger.runtimes:
+        yield (r.kind, r.socket, "yes"), r.answers
+        yield (r.kind, r.socket, "no"), r.failures
+
+
 TABLE = (
     Row(
         "vedette_agent_events",
@@ -68,6 +74,20 @@ TABLE = (
         "Containers being watched.",
         (),
         lambda s: [((), len(s.ledger.container_ids))],
+    ),
+    Row(
+        "vedette_agent_runtime_up",
+        "gauge",
+        "1 while the container runtime at this socket answers; state says what is wrong otherwise.",
+        ("kind", "socket", "state"),
+        lambda s: (((r.kind, r.socket, r.state), float(r.state == "answering")) for r in s.ledger.runtimes),
+    ),
+    Row(
+        "vedette_agent_runtime_lookups",
+        "counter",
+        "Containers a runtime was asked for, by whether it knew them; a call that failed counts as not.",
+        ("kind", "socket", "known"),
+        _lookups,
     ),
     Row(
         "vedette_agent_profile_completeness",

@@ -20,9 +20,12 @@ from agent.detect.detector import Detector
 from agent.errors import AgentError, ConfigError
 from agent.history import RunHistory
 from agent.identify.identify import Identifier
+from agent.identify.machine import read_machine
+from agent.identify.workloads import Scope
 from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
 from agent.ledger import Ledger, LedgerEvent, ProfileState
+from agent.runtimes.desk import Desk
 from agent.sinks import FileSink, Sink, SpoolSink
 from agent.source.choose import choose
 from agent.source.port import Source
@@ -39,6 +42,7 @@ log = logging.getLogger(__name__)
 _QUEUE_BYTES = 2 << 20
 _READ_TIMEOUT_S = 1.0
 _LAST_READ_S, _LAST_S = 0.002, 1.0
+_PUMP_S = 0.02
 _STOP_POLL_S = 0.05
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -57,10 +61,12 @@ class Agent:
         self._stopping = threading.Event()
         self._source: Source = source or choose(config.sensor, config.ring_bytes, limits=config.limits)
         self._spool, self._uplink, self._sink = self._far_end()
-        self._identifier = Identifier(boot_id=self._boot_id)
+        self._runtimes = Desk(config.runtime_places())
+        scope = Scope(config.node, config.cluster, config.host_group)
+        self._identifier = Identifier(boot_id=self._boot_id, engines=self._runtimes, scope=scope)
         self._profiles = config.state_dir / "profiles.json"
         self._learner = Learner(LearnConfig(slot_s=config.slot_s))
-        self._detector = Detector(load_compiled(rules.runtime_rules()), config.node)
+        self._detector = Detector(load_compiled(rules.runtime_rules()), config.node, about=read_machine().as_fields())
         self._core = Core(
             source=self._source,
             decoder=Decoder(DeadLetterFile(config.state_dir / "undecoded.jsonl").add),
@@ -97,6 +103,7 @@ class Agent:
         try:
             self._source.start()
             self._watching_since_ns = time.time_ns()
+            self._runtimes.start()
             # After attaching: a process that starts in between is then seen twice instead of never.
             self._identifier.seed()
             reader.start()
@@ -109,6 +116,7 @@ class Agent:
                 self._shut_down(reader)
             finally:
                 self._source.stop()
+                self._runtimes.stop()
                 stop_metrics()
 
     def _serve_metrics(self) -> Callable[[], None]:
@@ -145,6 +153,8 @@ class Agent:
         next_beat = time.monotonic() + self._config.heartbeat_s
         while not stop.is_set():
             self._handle_next(max(0.0, next_tick - time.monotonic()))
+            if self._core.waiting:
+                self._core.pump(time.time_ns())
             now = time.monotonic()
             if now < next_tick:
                 continue
@@ -161,7 +171,8 @@ class Agent:
                 self._publish(self._ledger(LedgerEvent.HEARTBEAT))
 
     def _handle_next(self, timeout_s: float) -> bool:
-        batch = self._batches.get(timeout_s)
+        # Events that wait for their container's description are looked after as soon as it comes.
+        batch = self._batches.get(min(timeout_s, _PUMP_S) if self._core.waiting else timeout_s)
         if batch is not None:
             self._core.handle(batch)
         return batch is not None
@@ -206,6 +217,7 @@ class Agent:
             container_ids=tuple(c.id for c in self._identifier.containers()),
             dropped=self._core.dropped(),
             throttles=self._core.throttles(),
+            runtimes=self._runtimes.states(),
             profiles=tuple(
                 ProfileState(s.workload, s.behaviour, s.state, s.completeness, s.members)
                 for s in self._learner.states()

@@ -39,6 +39,7 @@ class Status:
             "containers": list(ledger.container_ids),
             "profiles": [asdict(p) for p in ledger.profiles],
             "throttles": [asdict(t) for t in ledger.throttles],
+            "runtimes": [r._asdict() for r in ledger.runtimes],
             "detector": self.detector,
             "spool": asdict(self.spool) if self.spool else None,
             "uplink": asdict(self.uplink) if self.uplink else None,

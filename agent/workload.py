@@ -2,13 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agent.events import Event
 
 
+class Owner(NamedTuple):
+    """What made a container and would make its replacement: ("deployment", "shop"). Empty where nothing says so."""
+
+    kind: str = ""
+    name: str = ""
+
+
+NOBODY = Owner()
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container instance. Unknown strings are "" (and `complete` is False), never guessed."""
+    """One container instance. Unknown strings are "", never guessed.
+
+    `complete`: enough is known to say which workload it belongs to. `awaited` names the runtime that would know
+    more but does not answer ("cri", "docker", "podman"), "" for none. `sandbox`: it only holds a pod's namespaces.
+    `upper_dir` is where what it writes lands on the host (overlayfs), as the host names it.
+    """
 
     id: str
     name: str = ""
@@ -23,14 +39,22 @@ class Container:
     init_pid: int = 0
     addresses: tuple[str, ...] = ()  # its own IP addresses, as text
     complete: bool = True
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owner: Owner = NOBODY
+    upper_dir: str = ""
+    created_ns: int = 0  # Unix time, 0 where not known
+    node: str = ""
+    sandbox: bool = False
+    awaited: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What a profile belongs to; replicas of one controller share it.
 
-    `key` is stable across instances: `k8s/<namespace>/<kind>/<name>/<container>`,
-    `container/<image or name>`, `unit/<systemd unit>` or `host`. `version` is the image digest.
+    `key` is stable across instances: `k8s/[<cluster>/]<namespace>/<kind>/<name>/<container>`,
+    `compose/<project>/<service>`, `container/<image or name>`, `unit/[<host group>/]<systemd unit><executable>` or
+    `host[/<host group>]`. `version` is the image digest.
     """
 
     key: str

@@ -56,6 +56,15 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
     show_default=True,
     help="How to watch; auto takes the best this machine allows (`vedette probe`).",
 )
+@click.option(
+    "--runtime-socket",
+    "runtime_sockets",
+    multiple=True,
+    metavar="[cri=|docker=|podman=]/PATH",
+    help="A container runtime's socket, beside those in the usual places (also below /host); 'none': ask no runtime.",
+)
+@click.option("--cluster", default="", help="Name of the Kubernetes cluster, where a collector serves several.")
+@click.option("--host-group", default="", help="Hosts of one group share the profiles of their services.")
 @click.option("--status-file", type=_FILE, help="Keep the agent's status here as JSON.")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 def command(
@@ -73,6 +82,9 @@ def command(
     limits: tuple[str, ...],
     spool_mb: int,
     sensor: str,
+    runtime_sockets: tuple[str, ...],
+    cluster: str,
+    host_group: str,
     status_file: Path | None,
     metrics_listen: str | None,
 ) -> None:
@@ -102,6 +114,9 @@ def command(
             limits={**LIMITS, **dict(map(parse_limit, limits))},
             spool_bytes=spool_mb << 20,
             sensor=sensor,
+            runtime_sockets=runtime_sockets,
+            cluster=cluster,
+            host_group=host_group,
             status_file=status_file,
             metrics_address=_address(metrics_listen, "--metrics-listen"),
         )

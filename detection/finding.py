@@ -116,6 +116,13 @@ class Finding:
     surprise: float = 0.0
     profile: str = ""
     lossy: bool = False
+    incomplete: bool = False
+
+    def corrects(self, known: "Finding") -> bool:
+        """Whether this report of a finding knows more than an earlier one, of which it keeps the id."""
+        if self.incomplete != known.incomplete:
+            return known.incomplete
+        return len(self.entities) > len(known.entities)
 
     def entity(self, kind: EntityKind, role: Role | None = None) -> Entity | None:
         """The first entity of that kind (and role), or None."""
@@ -145,4 +152,5 @@ class Finding:
             "surprise": round(self.surprise, 3),
             "profile": self.profile,
             "lossy": self.lossy,
+            "incomplete": self.incomplete,
         }

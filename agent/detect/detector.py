@@ -2,9 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from functools import partial
 
+from agent.corrections import is_unfinished
 from agent.detect.calls import name_of, operation_of
 from agent.detect.cleared import Cleared
 from agent.detect.document import RuntimeDocument, bounded, evidence
@@ -22,6 +24,7 @@ from detection.rules import Match, RuleSet
 WINDOW_NS = 60_000_000_000
 REPORT_NS = 5_000_000_000
 CAPACITY = 4096
+_OF_CONTAINER = ("container.", "k8s.", "cloud.", "workload")
 _VERBS = {"exec": "ran", "write": "wrote", "egress": "connected"}
 
 
@@ -29,7 +32,8 @@ class Detector:
     """Runs every rule over every event and turns matches and anomalies into findings.
 
     Not thread-safe. The same rule on the same object in the same container and entered tree gives one finding per
-    window: the first at once, repeats as a growing count under the same id (`flush`).
+    window: the first at once, repeats as a growing count under the same id (`flush`). `about` is what every finding
+    says of the machine.
     """
 
     def __init__(
@@ -39,10 +43,13 @@ class Detector:
         clock: Callable[[], int] = time.time_ns,
         window_ns: int = WINDOW_NS,
         capacity: int = CAPACITY,
+        *,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         self._rules = ruleset
         self._cleared = Cleared(ruleset.rules)
         self._node = node
+        self._about = dict(about or {})
         self._clock = clock
         self._repeats = Repeats(window_ns, capacity, REPORT_NS)
         self._findings = 0
@@ -61,7 +68,7 @@ class Detector:
             self._cleared.add(key, identified)
         if not matches and not observation.anomalies:
             return []
-        case = _Case(identified, category or "".join(kinds[:1]), self._node, self._clock())
+        case = _Case(identified, category or "".join(kinds[:1]), self._node, self._clock(), self._about)
         found: list[Finding] = []
         for match in matches:
             self._admit(found, case, match.rule.id, case.object, partial(case.of_rule, match))
@@ -99,15 +106,31 @@ class Detector:
         if self._repeats.seen(key, case.time_ns, case.now_ns):
             return
         finding = make()
+        if case.incomplete:
+            finding = replace(finding, incomplete=True)
         found.extend(self._repeats.open(key, finding, case.now_ns))
         found.append(finding)
         self._findings += 1
+
+    def correct(self, finding: Finding, identified: Identified) -> Finding:
+        """A finding sent before its container was fully known, with what is known now; repeats of it know it too."""
+        kind = next(iter(categories_of(identified)), "")
+        now_known = evidence(identified, kind, self._node)
+        fields = {**finding.fields, **{k: v for k, v in now_known.items() if k.startswith(_OF_CONTAINER)}}
+        before = finding.fields.get("workload")
+        title = finding.title
+        if finding.kind is Kind.ANOMALY and isinstance(before, str):
+            title = title.replace(before, identified.workload.key, 1)
+        corrected = replace(
+            finding, title=title, entities=entities_of(identified, self._node), fields=fields, incomplete=False
+        )
+        return self._repeats.correct(corrected)
 
 
 class _Case:
     """What all findings of one event share."""
 
-    def __init__(self, identified: Identified, category: str, node: str, now_ns: int) -> None:
+    def __init__(self, identified: Identified, category: str, node: str, now_ns: int, about: Mapping[str, str]) -> None:
         process = identified.process
         self._identified = identified
         self._node = node
@@ -116,7 +139,9 @@ class _Case:
         self.tree = process.entry_id
         self.container = process.container_id
         self.object = _object(identified)
+        self.incomplete = is_unfinished(identified.container)
         self._category = category
+        self._about = about
         self._shared: tuple[tuple[Entity, ...], dict[str, FieldValue]] | None = None
 
     def of_rule(self, match: Match) -> Finding:
@@ -164,7 +189,7 @@ class _Case:
         if self._shared is None:
             self._shared = (
                 entities_of(self._identified, self._node),
-                evidence(self._identified, self._category, self._node),
+                {**evidence(self._identified, self._category, self._node), **self._about},
             )
         return self._shared
 

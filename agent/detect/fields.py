@@ -175,6 +175,10 @@ def _pod_name(container: Container) -> str:
     return container.pod_name
 
 
+def _owner(container: Container) -> str:
+    return "/".join(container.owner) if container.owner.kind else ""
+
+
 _FILES = (FILE, ACCESS, DELETE, RENAME, NAMESPACE)
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -273,11 +277,13 @@ FIELDS: tuple[Field, ...] = (
     Field("container.id", _ALL, "text", "the runtime's id; absent on the host", _of_container(lambda c: c.id)),
     Field("container.name", _ALL, "text", "the container's name", _of_container(lambda c: c.name)),
     Field("container.image", _ALL, "text", "the image reference", _of_container(lambda c: c.image)),
+    Field("container.image_digest", _ALL, "text", "the image's digest", _of_container(lambda c: c.image_digest)),
     Field("container.runtime", _ALL, "text", "runc, containerd, cri-o, …", _of_container(lambda c: c.runtime)),
     Field("k8s.namespace", _ALL, "text", "namespace", _of_container(lambda c: c.namespace)),
     Field("k8s.pod", _ALL, "text", "pod name", _of_container(_pod_name)),
     Field("k8s.pod_uid", _ALL, "text", "pod UID", _of_container(lambda c: c.pod_uid)),
     Field("k8s.service_account", _ALL, "text", "service account", _of_container(lambda c: c.service_account)),
+    Field("k8s.owner", _ALL, "text", "controller: deployment/shop", _of_container(_owner)),
     Field("workload", _ALL, "text", "what the profile belongs to", lambda s: s.identified.workload.key),
     Field("Hostname", _ALL, "text", "the node", lambda s: s.node),
     *CHANGE_FIELDS,

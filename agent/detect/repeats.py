@@ -56,6 +56,15 @@ class Repeats:
             yield from self._close(evicted_key, evicted)
         self._entries[key] = _Entry(finding, opened_ns=now_ns, last_ns=finding.time_ns, told_ns=now_ns)
 
+    def correct(self, finding: Finding) -> Finding:
+        """More is known of a finding: later reports of it say so too. Gives it with its count so far."""
+        entry = next((e for e in self._entries.values() if e.finding.id == finding.id), None)
+        if entry is None:
+            return finding
+        entry.finding = replace(finding, lossy=entry.finding.lossy)
+        entry.told = entry.count
+        return replace(finding, count=entry.count, last_ns=entry.last_ns if entry.count > 1 else finding.last_ns)
+
     def flush(self, now_ns: int) -> Iterator[Finding]:
         """Counts that grew and are due, and the last word on windows that ended."""
         while self._entries:

@@ -1,7 +1,7 @@
 """Identify: attaches process, ancestry, container and workload to every event."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from agent.events import (
@@ -23,6 +23,7 @@ from agent.events import (
 from agent.identify.addresses import host_namespace
 from agent.identify.cgroup_path import NOTHING
 from agent.identify.cgroups import CgroupTable, find_layout
+from agent.identify.describer import Describer
 from agent.identify.keys import key_of
 from agent.identify.names import Names, configured_servers
 from agent.identify.paths import Limits, Paths
@@ -30,8 +31,9 @@ from agent.identify.processes import Node, ProcessTree
 from agent.identify.procfs import Found, pids, read_process
 from agent.identify.residents import Resident, Residents
 from agent.identify.runtimes import Runtimes
-from agent.identify.workloads import HOST
-from agent.workload import Container, Identified, Process
+from agent.identify.sources import Engines, NoEngines
+from agent.identify.workloads import HERE, Scope, workload_of_unit
+from agent.workload import Container, Identified, Process, Workload
 
 _PREFIX = "identify_"
 _SET_UP_NS = 5_000_000_000
@@ -45,17 +47,33 @@ class Identifier:
     Start the sensor, then `seed`, then hand over events in order. What was missing is counted in `dropped`.
     """
 
-    def __init__(self, boot_id: str, paths: Paths = Paths(), limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        boot_id: str,
+        paths: Paths = Paths(),  # noqa: B008
+        limits: Limits = Limits(),  # noqa: B008
+        engines: Engines | None = None,
+        scope: Scope = HERE,
+    ) -> None:
         self._paths = paths
         self._counts: Counter[str] = Counter()
         layout = find_layout(paths.cgroup, paths.files)
         self._cgroups = CgroupTable(layout, paths.proc, limits, self._counts, paths.files)
         runtimes = Runtimes(paths, layout, limits, self._counts)
         self._runtimes = runtimes
-        self._residents = Residents(paths, limits, self._cgroups, runtimes, self._counts)
+        describer = Describer(paths, engines or NoEngines(), self._counts)
+        self._residents = Residents(
+            paths,
+            limits,
+            cgroups=self._cgroups,
+            runtimes=runtimes,
+            describer=describer,
+            scope=scope,
+            counts=self._counts,
+        )
         self._tree = ProcessTree(boot_id, paths.proc, limits, self._counts, paths.files)
         self._host_mnt = host_namespace(paths.proc, "mnt", paths.files)
-        self._host = Resident("/", NOTHING, HOST)
+        self._host = Resident("/", NOTHING, workload_of_unit("", "", scope))
         self._host_pid_ns = host_namespace(paths.proc, "pid", paths.files)
         others = (host_namespace(paths.proc, kind, paths.files) for kind in _OTHER_NAMESPACES)
         self._host_namespaces = frozenset((self._host_mnt, self._host_pid_ns, *others)) - {0}
@@ -289,6 +307,33 @@ class Identifier:
     def containers(self) -> tuple[Container, ...]:
         """The living containers, as complete as they are known now."""
         return self._residents.containers()
+
+    def living(self) -> tuple[tuple[str, Workload], ...]:
+        """Id and workload of every living container."""
+        return self._residents.living()
+
+    def hear(self, now_ns: int, waiting: Iterable[str] = ()) -> None:
+        """Take in what the runtimes answered; look again at the containers somebody waits for. Never blocks."""
+        self._residents.hear(now_ns)
+        for container_id in waiting:
+            self._residents.look_at(container_id, now_ns)
+
+    def container(self, container_id: str) -> Container | None:
+        """A container as it is known now, while it lives and for the grace period after."""
+        resident = self._residents.of_container(container_id)
+        return resident.container if resident is not None else None
+
+    def renewed(self, identified: Identified) -> Identified:
+        """The same event with its container and workload as they are known now."""
+        container = identified.container
+        resident = self._residents.of_container(container.id) if container is not None else None
+        if resident is None or resident.container is None:
+            return identified
+        return replace(identified, container=resident.container, workload=resident.workload)
+
+    def inhabited(self) -> Iterator[tuple[Container, Workload, tuple[int, ...]]]:
+        """The living containers, their workloads, and the ids of the cgroups they were seen in."""
+        return self._residents.inhabited()
 
     def dropped(self) -> Mapping[str, int]:
         """What was missing, refused or forgotten, by cause, since start."""

@@ -33,6 +33,7 @@ class Record:
     bundle: str
     annotations: Mapping[str, str]
     hostname: str = ""
+    rootfs: str = ""  # where its root is mounted on the host
 
 
 def valid_id(name: str) -> bool:
@@ -86,6 +87,7 @@ def _from_runc(state: dict[str, Any], name: str, runtime: str, controllers: tupl
         bundle=bundle,
         annotations=labels,
         hostname=_string(config.get("hostname")),
+        rootfs=_string(config.get("rootfs")),
     )
 
 
@@ -101,6 +103,7 @@ def _from_crun(state: dict[str, Any], name: str, runtime: str) -> Record | None:
         init_ticks=_count(state.get("process-start-time")),
         bundle=_string(state.get("bundle")),
         annotations={},
+        rootfs=_string(state.get("rootfs")),
     )
 
 
@@ -122,6 +125,7 @@ def _with_bundle(record: Record, prefix: str, counts: Counter[str], files: HostF
         record.bundle,
         annotations,
         _string(config.get("hostname")),
+        record.rootfs,
     )
 
 

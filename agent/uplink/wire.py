@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from vedette.v1 import agent_pb2, finding_pb2
 
+from agent.identify.sources import RuntimeState
 from agent.ledger import Ledger
 from agent.throttling import ThrottleEntry
 from detection.finding import Entity, FieldValue, Finding, Technique
@@ -45,6 +46,7 @@ def _finding(finding: Finding) -> finding_pb2.Finding:
         surprise=finding.surprise,
         profile=text(finding.profile),
         lossy=finding.lossy,
+        incomplete=finding.incomplete,
     )
     for name, value in finding.fields.items():
         _set_field(message.fields[text(name)], value)
@@ -100,6 +102,19 @@ def _ledger(ledger: Ledger) -> agent_pb2.Ledger:
             for p in ledger.profiles
         ],
         throttles=[_throttle(t) for t in ledger.throttles],
+        runtimes=[_runtime(r) for r in ledger.runtimes],
+    )
+
+
+def _runtime(state: RuntimeState) -> agent_pb2.RuntimeState:
+    return agent_pb2.RuntimeState(
+        kind=state.kind,
+        socket=text(state.socket),
+        state=state.state,
+        problem=text(state.problem),
+        version=text(state.version),
+        answers=state.answers,
+        failures=state.failures,
     )
 
 

@@ -94,6 +94,10 @@ class Correlator:
         known = node.finding
         last_ns = max(known.last_ns, finding.last_ns)
         count = max(known.count, finding.count)
+        if finding.corrects(known):
+            for component in self._graph.correct(replace(finding, count=count, last_ns=last_ns)):
+                self._dirty[component] = None
+            return
         if (count, last_ns) != (known.count, known.last_ns):
             component = self._graph.replace(replace(known, count=count, last_ns=last_ns))
             self._dirty[component] = None

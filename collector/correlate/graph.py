@@ -51,6 +51,20 @@ class Graph:
         node.component.take(node)
         return node.component
 
+    def correct(self, finding: Finding) -> set[Component]:
+        """Put a fuller form, with other keys, in the place of the same finding; the components that changed."""
+        before = self.nodes[finding.id]
+        old, end = before.component, before.end
+        self.forget(before)
+        alone = not old.members
+        self.insert(finding)
+        node = self.nodes[finding.id]
+        node.end = max(node.end, end)
+        changed = self._resplit(node, list(old.members))
+        if alone:
+            node.component.ids |= old.ids  # what is given out next supersedes what this was given out as
+        return changed
+
     def edges(self, component: Component) -> list[Edge]:
         """Edges within a component: of every two findings the surest, and all that confirm it."""
         found: dict[Edge, None] = {}

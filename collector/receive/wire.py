@@ -120,6 +120,7 @@ def finding_from_message(message: finding_pb2.Finding) -> Finding:
         surprise=message.surprise if math.isfinite(message.surprise) else 0.0,
         profile=message.profile[:_MAX_TEXT],
         lossy=message.lossy,
+        incomplete=message.incomplete,
     )
 
 

@@ -73,7 +73,7 @@ def finding_ids(data: bytes) -> list[str]:
 
 def merge_repeat(known: Finding, again: Finding) -> Finding:
     """A finding and a later report of it. Counts are cumulative, so receiving one twice changes nothing."""
-    fuller = again if len(again.entities) > len(known.entities) else known  # corrected once metadata came
+    fuller = again if again.corrects(known) else known
     return replace(
         fuller,
         id=known.id,

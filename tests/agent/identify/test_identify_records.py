@@ -11,10 +11,12 @@ import pytest
 
 from agent.identify.cgroups import find_layout
 from agent.identify.images import image_of
+from agent.identify.merge import merge
 from agent.identify.metadata import describe
 from agent.identify.paths import Limits
-from agent.identify.records import StateReader, below_mount
+from agent.identify.records import Record, StateReader, below_mount
 from agent.identify.runtimes import Runtimes
+from agent.workload import Container
 
 ID = "ab" * 32
 
@@ -22,6 +24,11 @@ ID = "ab" * 32
 def _runtimes(host: Any, **limits: int) -> tuple[Runtimes, Counter[str]]:
     counts: Counter[str] = Counter()
     return Runtimes(host.paths, find_layout(host.paths.cgroup), Limits(**limits), counts), counts
+
+
+def _described(record: Record, host: Any, counts: Counter[str]) -> Container:
+    said = describe(record, image_of(record, host.paths, counts))
+    return merge(Container(record.id), [said], counts)
 
 
 def test_runcs_state_is_found_by_cgroup_path_and_claims_what_is_below(host: Any) -> None:
@@ -166,7 +173,7 @@ def test_huge_annotations_are_left_out_and_odd_names_refused(host: Any) -> None:
     runtimes, counts = _runtimes(host)
     record = runtimes.by_id(ID)
     assert record is not None
-    container = describe(record, "", image_of(record, host.paths, counts), counts)
+    container = _described(record, host, counts)
     assert (container.pod_name, container.namespace) == ("", "")
     assert counts["metadata_malformed"] == 2
     assert len(container.labels) == 64
@@ -192,7 +199,7 @@ def test_cri_annotations_become_the_pod(host: Any) -> None:
     record, pause = runtimes.by_id(ID), runtimes.by_id("cd" * 32)
     assert record is not None
     assert pause is not None
-    container = describe(record, "", image_of(record, host.paths, counts), counts)
+    container = _described(record, host, counts)
     assert (container.runtime, container.name, container.pod_name, container.namespace, container.pod_uid) == (
         "cri-containerd",
         "web",
@@ -201,7 +208,7 @@ def test_cri_annotations_become_the_pod(host: Any) -> None:
         "u-1",
     )
     assert container.image_digest == "sha256:" + "0" * 64
-    assert describe(pause, "", image_of(pause, host.paths, counts), counts).name == "POD"
+    assert _described(pause, host, counts).name == "POD"
     assert not counts
 
 
@@ -226,7 +233,7 @@ def test_docker_and_podman_add_name_and_image(host: Any) -> None:
     for name in (ID, other):
         record = runtimes.by_id(name)
         assert record is not None
-        found[name] = describe(record, "", image_of(record, host.paths, counts), counts)
+        found[name] = _described(record, host, counts)
     assert (found[ID].runtime, found[ID].name, found[ID].image, found[ID].labels) == (
         "docker",
         "shop",
@@ -253,7 +260,7 @@ def test_mutated_state_never_raises(host: Any) -> None:
         record = runtimes.by_id("web")
         if record is not None:
             believed += 1
-            describe(record, "", image_of(record, host.paths, counts), Counter())
+            _described(record, host, Counter())
     assert believed + counts.total() == 2000
 
 

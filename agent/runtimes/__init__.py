@@ -1,0 +1,1 @@
+"""Container runtimes, asked over their own sockets."""
