@@ -8,6 +8,11 @@
 #include "probes/dns.bpf.c"
 #include "probes/file.bpf.c"
 #include "probes/kernel.bpf.c"
+#ifndef VEDETTE_WITHOUT_BTF /* BCC cannot attach them */
+#include "probes/lsm_done.bpf.c"
+#include "probes/lsm_file.bpf.c"
+#include "probes/lsm_path.bpf.c"
+#endif
 #include "probes/memory.bpf.c"
 #include "probes/namespace.bpf.c"
 #include "probes/mount.bpf.c"

@@ -46,5 +46,8 @@ def as_text(report: Report) -> str:
 def _programs(report: Report) -> list[str]:
     missing = [state for state in report.programs if not state.attached]
     lines = [f"Programs: {len(report.programs) - len(missing)} of {len(report.programs)} find their hook"]
+    for way in dict.fromkeys(state.way for state in report.programs if state.way):
+        names = ", ".join(state.name for state in report.programs if state.way == way)
+        lines.append(f"  ✓ by {way}: {names}")
     lines += [f"  ✗ {state.name:<19} {state.consequence}" for state in missing]
     return [*lines, "", "Not watched in this version", *(f"  · {spot}" for spot in report.blind_spots)]

@@ -34,6 +34,10 @@ class Tracefs(NamedTuple):
         numbers = tuple(int(part) for part in re.findall(r"\d+", self.release)[:2])
         return 2 if tracepoint != "sched_process_exit" or numbers >= _EXIT_SAYS_LAST else 1
 
+    def lacks(self, _: str) -> str:
+        """Security hooks are found by BTF."""
+        return _NEEDS_BTF
+
 
 class BccSource(CoReSource):
     """A `Source`, with the options of `CoReSource`. Ready after some half a minute, after seconds from the second

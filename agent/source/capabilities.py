@@ -14,11 +14,12 @@ from agent.errors import SourceError
 from agent.source.bcc_load import missing_python
 from agent.source.bcc_source import SOURCES
 from agent.source.headers import check_headers
+from agent.source.hooks import Hooks, can_use_lsm, find_security, way_of
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.polling_facts import refusal_of_proc
 from agent.source.port import ProbeState
 from agent.source.programs import PROGRAMS, find_tracefs, missing_for
-from agent.source.trials import Answer, can_attach_fentry, can_attach_lsm, has_map_type, has_program_type
+from agent.source.trials import Answer, can_attach_fentry, has_map_type, has_program_type
 
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 _TRACEPOINT, _RINGBUF, _TASK_STORAGE = 5, 27, 29  # enum bpf_prog_type, enum bpf_map_type
@@ -34,8 +35,8 @@ _RUNTIMES = {
 
 # What no program of this version watches, on any machine (docs/adr/0004-hooks.md).
 BLIND_SPOTS = (
-    "files opened or changed and connections accepted through io_uring (that a process sets io_uring up is seen)",
-    "calls of 32-bit programs other than exec, exit and TCP connect",
+    "io_uring and 32-bit calls without a security hook or BTF tracepoint of their own: datagrams, unix sockets, modes,"
+    " owners, attributes, lengths, mounts, privileged calls (that a process sets io_uring up is seen)",
     "reads and writes of files that are open already",
     "what is said on a connection, DNS over UDP apart: no TLS names, no DNS over TCP, TLS or HTTPS",
     "sockets of other families than IPv4, IPv6, unix and packet (netlink, vsock, …)",
@@ -175,12 +176,8 @@ def _tried(lib: LibBpf | str) -> list[Capability]:
             lambda b: has_program_type(b, _TRACEPOINT),
             "files, accepted connections and privileged calls go unseen",
         ),
-        (
-            "BPF LSM",
-            can_attach_lsm,
-            "nothing in this version: seeing through io_uring and denying inline would need it",
-        ),
-        ("fentry", can_attach_fentry, "nothing: every program has a tracepoint"),
+        ("BPF LSM", can_use_lsm, "fentry does its work where it is allowed, and cannot deny"),
+        ("fentry", can_attach_fentry, "without BPF LSM, too: see the programs below that need a security hook"),
         ("task storage", lambda b: has_map_type(b, _TASK_STORAGE), "nothing in this version"),
     )
     if isinstance(lib, str):
@@ -240,12 +237,16 @@ def _programs(lib: LibBpf | str) -> tuple[ProbeState, ...]:
         return tuple(ProbeState(program.name, False, f"{lib}: {program.unseen}") for program in PROGRAMS)
     tracefs, states = find_tracefs(lib), []
     try:
-        types = KernelTypes(lib)
+        types, security = KernelTypes(lib), find_security(lib)
     except SourceError as error:
         return tuple(ProbeState(program.name, False, f"{error}: {program.unseen}") for program in PROGRAMS)
     with closing(types):
+        hooks = Hooks(types, security)
         for program in PROGRAMS:
-            missing = missing_for(program, types, tracefs)
+            missing = missing_for(program, hooks, tracefs)
             if missing != "":
-                states.append(ProbeState(program.name, not missing, f"{missing}: {program.unseen}" if missing else ""))
+                why = f"{missing}: {program.unseen}" if missing else ""
+                states.append(
+                    ProbeState(program.name, not missing, why, "" if missing else way_of(program, security.way))
+                )
     return tuple(states)

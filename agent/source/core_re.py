@@ -12,8 +12,9 @@ from typing import Any
 from agent.errors import SourceError
 from agent.events import EventType, RawBatch
 from agent.source.filter import CAUSES, Filter
+from agent.source.hooks import Hooks, Way, find_security, way_of
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
-from agent.source.loading import load
+from agent.source.loading import LoadedObject, load
 from agent.source.maps import Counters, Novelty, configure
 from agent.source.port import BehaviourKey, Phase, ProbeState, ThrottleState
 from agent.source.programs import PROGRAMS, Program, find_tracefs, missing_for
@@ -23,6 +24,7 @@ from agent.source.throttle import LIMITS, UNLIMITED, Limit, Throttles
 # bpf/include/compat.h: kernels with this function (6.2) follow pointers by plain loads, older ones by helper calls.
 _PLAIN_LOADS = "bpf_rdonly_cast"
 _MISSES_S = 5.0
+_HELD = "held"  # a map of three megabytes that security hooks alone use
 _OBJECT, OBJECT_HELPERS = "vedette.bpf.o", "vedette-helpers.bpf.o"
 
 
@@ -59,6 +61,7 @@ class CoReSource:
         self._last_counters: Mapping[str, Mapping[str, int]] = {}
         self._misses: Mapping[str, int] = {}
         self._misses_due = 0.0
+        self._way: Way = ""
         self._object: Any = None
         self._ring: Ring | None = None
         self._filter: Filter | None = None
@@ -82,11 +85,15 @@ class CoReSource:
 
     def _prepare(self) -> None:
         """Everything before the maps can be used."""
+        security = find_security(self._lib)
         with closing(KernelTypes(self._lib)) as types:
             path = self._directory / (_OBJECT if types.function(_PLAIN_LOADS) > 0 else OBJECT_HELPERS)
-            programs = self._supported(types)
-        loaded = load(self._lib, path, self._sizes, dict.fromkeys(program.function for program in programs))
+            programs, loaded = self._load(path, Hooks(types, security))
+            if hooks := [row.hook.partition(":")[2] for row in _security(programs) if row.function in loaded.refused]:
+                self._lib.bpf.bpf_object__close(loaded.pointer)  # others stand in for these
+                programs, loaded = self._load(path, Hooks(types, security, hooks))
         self._object = loaded.pointer
+        self._way = security.way
         self._rows = [program for program in programs if program.function not in loaded.refused]
         for program in programs:
             if reason := loaded.refused.get(program.function):
@@ -175,11 +182,20 @@ class CoReSource:
         if table:
             table.close()
 
-    def _supported(self, types: KernelTypes) -> list[Program]:
+    def _load(self, path: Path, hooks: Hooks) -> tuple[list[Program], LoadedObject]:
+        self._states.clear()
+        programs = self._supported(hooks)
+        rows = _security(programs)
+        entries = {row.function: f"security_{row.hook.partition(':')[2]}" for row in rows}
+        names = dict.fromkeys(program.function for program in programs)
+        moved, idle = entries if hooks.security.way == "fentry" else {}, () if rows else (_HELD,)
+        return programs, load(self._lib, path, self._sizes, names, entries=moved, idle=idle)
+
+    def _supported(self, hooks: Hooks) -> list[Program]:
         """The programs whose needs the kernel fulfils; says of the others what is missing."""
         tracefs, supported = find_tracefs(self._lib), []
         for program in PROGRAMS:
-            missing = missing_for(program, types, tracefs)
+            missing = missing_for(program, hooks, tracefs)
             if missing is None:
                 supported.append(program)
             elif missing:
@@ -195,11 +211,13 @@ class CoReSource:
             else:
                 self._links.append(link)
                 self._loaded.append(program)
-                self._states[program.name] = ProbeState(program.name, True)
+                self._states[program.name] = ProbeState(program.name, True, "", way_of(program, self._way))
         if not self._links:
             raise SourceError("no program could be attached; `vedette probe` says what is missing")
 
     def _link(self, program: Program) -> Any:
+        if program.hook.startswith("lsm:"):
+            return self._lib.bpf.bpf_program__attach_trace(self._program(program))  # the same for LSM and fentry
         if not program.code:
             return self._lib.bpf.bpf_program__attach(self._program(program))
         category, name = program.hook.encode().split(b":")
@@ -218,6 +236,10 @@ class CoReSource:
 
     def _map(self, name: str) -> int:
         return int(self._lib.bpf.bpf_map__fd(self._lib.bpf.bpf_object__find_map_by_name(self._object, name.encode())))
+
+
+def _security(programs: list[Program]) -> list[Program]:
+    return [program for program in programs if program.hook.startswith("lsm:")]
 
 
 def pure_cgroup_v1() -> bool:

@@ -21,6 +21,10 @@ struct bpf_program *bpf_object__find_program_by_name(const struct bpf_object *ob
 struct bpf_program *bpf_object__next_program(const struct bpf_object *obj, struct bpf_program *prog);
 const char *bpf_program__name(const struct bpf_program *prog);
 int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
+int bpf_program__set_type(struct bpf_program *prog, int type);
+int bpf_program__set_expected_attach_type(struct bpf_program *prog, int type);
+int bpf_program__set_attach_target(struct bpf_program *prog, int attach_prog_fd, const char *attach_func_name);
+struct bpf_link *bpf_program__attach_trace(const struct bpf_program *prog);
 int bpf_program__fd(const struct bpf_program *prog);
 struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
 struct bpf_link *bpf_program__attach_tracepoint(const struct bpf_program *prog, const char *category, const char *name);

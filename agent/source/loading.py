@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from agent.errors import SourceError
@@ -17,6 +18,7 @@ _LOG_END = "-- END PROG LOAD LOG --"
 _NO_REASON = ("processed ", "verification time ", "-- ", "libbpf: ")  # lines around the verifier's reason
 _REASON_MAX = 200
 _LOADS_MAX = 200  # far above the number of programs and maps together
+_TRACING, _AT_ENTRY = 26, 24  # BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY
 _BLAMED_MAX = 3  # after so many failed loads it is cheaper to try each program alone
 
 
@@ -30,9 +32,11 @@ class LoadedObject(NamedTuple):
 class _Plan:
     """What is left out so far, and why."""
 
-    def __init__(self, lib: LibBpf, path: Path, sizes: Mapping[str, int], names: Iterable[str]) -> None:
+    def __init__(
+        self, lib: LibBpf, path: Path, sizes: Mapping[str, int], names: Iterable[str], entries: Mapping[str, str]
+    ) -> None:
         self.lib, self.path, self.sizes = lib, path, sizes
-        self.names = tuple(names)
+        self.names, self.entries = tuple(names), entries
         self.refused: dict[str, str] = {}
         self.maps: dict[str, str] = {}
 
@@ -47,12 +51,21 @@ class _Plan:
         while program != ffi.NULL:
             name: Any = ffi.string(bpf.bpf_program__name(program))
             bpf.bpf_program__set_autoload(program, name.decode() in enabled)
+            if name.decode() in enabled and (function := self.entries.get(name.decode())):
+                self._move(program, function)
             program = bpf.bpf_object__next_program(pointer, program)
         for map_name, entries in self.sizes.items():
             self.lib.call(bpf.bpf_map__set_max_entries(self._map(pointer, map_name), entries), f"size of {map_name}")
         for map_name in self.maps:
             bpf.bpf_map__set_autocreate(self._map(pointer, map_name), False)
         return pointer
+
+    def _move(self, program: Any, function: str) -> None:
+        """From a security hook to the entry of a kernel function with the same arguments."""
+        bpf = self.lib.bpf
+        bpf.bpf_program__set_type(program, _TRACING)
+        bpf.bpf_program__set_expected_attach_type(program, _AT_ENTRY)
+        self.lib.call(bpf.bpf_program__set_attach_target(program, 0, function.encode()), f"cannot find {function}")
 
     def _map(self, pointer: Any, name: str) -> Any:
         return self.lib.bpf.bpf_object__find_map_by_name(pointer, name.encode())
@@ -62,14 +75,24 @@ class _Plan:
         return [name for name in self.names if name not in self.refused]
 
 
-def load(lib: LibBpf, path: Path, sizes: Mapping[str, int], programs: Iterable[str]) -> LoadedObject:
+def load(
+    lib: LibBpf,
+    path: Path,
+    sizes: Mapping[str, int],
+    programs: Iterable[str],
+    *,
+    entries: Mapping[str, str] = MappingProxyType({}),
+    idle: Iterable[str] = (),
+) -> LoadedObject:
     """Load the named programs of an object, as many of them as the kernel takes.
 
-    sizes: entries of maps; a kernel that refuses one of these maps refuses the sensor. Each refusal costs one more
+    sizes: entries of maps; a kernel that refuses one of these maps refuses the sensor. entries: of LSM programs, the
+    kernel functions at whose entry they are to run instead. idle: maps nobody will use. Each refusal costs one more
     load of all the rest, many together one load of each program alone. Raises: SourceError with libbpf's words where
     nothing is left to load.
     """
-    plan = _Plan(lib, path, sizes, programs)
+    plan = _Plan(lib, path, sizes, programs, entries)
+    plan.maps = dict.fromkeys(idle, "")
     for attempt in range(_LOADS_MAX):
         pointer = plan.open(plan.wanted())
         result = lib.bpf.bpf_object__load(pointer)

@@ -7,11 +7,15 @@ from agent.events import EventType, FileId, RawBatch
 
 
 class ProbeState(NamedTuple):
-    """Whether a probe watches; if not, `consequence` says why and what goes unseen."""
+    """Whether a probe watches; if not, `consequence` says why and what goes unseen.
+
+    way: how it is attached, "BPF LSM", "fentry", "tracepoint" or "" where there is but one.
+    """
 
     name: str
     attached: bool
     consequence: str = ""
+    way: str = ""
 
 
 class BehaviourKey(NamedTuple):

@@ -12,10 +12,11 @@ _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 class Program(NamedTuple):
     """One program of vedette.bpf.o.
 
-    hook: `btf:NAME` (BTF tracepoint) or `syscalls:NAME` (classic tracepoint). parameters: how many the
-    tracepoint must hand over at least; `below` means it must have fewer than that. code: the program of the object
-    where several rows of this table attach one, "" where it has the row's name. without: the BTF tracepoint this
-    program stands in for, on kernels that lack it.
+    hook: `btf:NAME` (BTF tracepoint), `syscalls:NAME` (classic tracepoint) or `lsm:NAME` (security hook: BPF LSM, or
+    fentry at the kernel's security_NAME). parameters: how many the tracepoint must hand over at least; `below` means
+    it must have fewer than that. code: the program of the object where several rows of this table attach one, "" where
+    it has the row's name. without: the hook (`btf:` or `lsm:`) whose program this one stands in for, on kernels that
+    lack it. beside: the hook without whose program this one has nothing to do.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Program(NamedTuple):
     below: bool = False
     code: str = ""
     without: str = ""
+    beside: str = ""
 
     @property
     def function(self) -> str:
@@ -34,6 +36,8 @@ class Program(NamedTuple):
 
 
 _FILES = "files opened through {} go unseen"
+_ACCEPTS = "TCP connections taken by {} go unseen"
+_TAKEN = "lsm:sock_graft"
 _MODES = "permission changes through {} go unseen"
 _IDS = "the ids before a change are taken from whoever started the program"
 
@@ -44,21 +48,36 @@ def _call(name: str, call: str, what: str) -> Program:
 
 
 _CHANGES = "changes of the file tree through {} go unseen"
-_BY_NAME = (
+# Calls that lead to a security hook: seen there, with the kernel's paths, else at their exit, with the caller's.
+_BY_HOOK = (
     *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir"),
-    *("mkdir", "mkdirat", "mknod", "mknodat", "truncate", "chown", "lchown", "fchownat"),
+    *("mkdir", "mkdirat"),
+)
+_TREE = "lsm:path_unlink"  # one stands for all of them: they are there together or not at all
+_BY_NAME = (
+    *("mknod", "mknodat", "truncate", "chown", "lchown", "fchownat"),
     *("setxattr", "lsetxattr", "setxattrat"),
 )
 _BY_FILE = ("ftruncate", "fchown", "fsetxattr")
 _MOUNTS = ("mount", "move_mount", "umount", "pivot_root")
 
 
-def _path(call: str, code: str) -> Program:
-    name = f"{code.partition('_')[0]}_{call}"
-    return Program(name, EventType.PATH, f"syscalls:sys_exit_{call}", _CHANGES.format(call), code=code)
+def _path(call: str, code: str, without: str = "", beside: str = "") -> Program:
+    name = f"{'done' if beside else code.partition('_')[0]}_{call}"
+    hook, unseen = f"syscalls:sys_exit_{call}", _CHANGES.format(call)
+    return Program(name, EventType.PATH, hook, unseen, code=code, without=without, beside=beside)
+
+
+def _tree(kind: str) -> Program:
+    unseen = f"{kind} through io_uring and 32-bit calls goes unseen, and other paths are as the caller gave them"
+    return Program(f"tree_{kind}", EventType.PATH, f"lsm:path_{kind}", unseen)
 
 
 _PATHS = (
+    *(_tree(kind) for kind in ("rename", "link", "symlink", "unlink", "rmdir", "mkdir")),
+    *(_path(call, "change_done", beside=_TREE) for call in _BY_HOOK),
+    Program("change_abandoned", EventType.PATH, "btf:sched_process_exit", "changes cut short go unseen", beside=_TREE),
+    *(_path(call, "path_change", without=_TREE) for call in _BY_HOOK),
     *(_path(call, "path_change") for call in _BY_NAME),
     *(_path(call, "attribute_change") for call in _BY_FILE),
     *(_path(call, f"mount_{call}") for call in _MOUNTS),
@@ -88,10 +107,12 @@ PROGRAMS = (
     Program("file_open", EventType.OPEN, "syscalls:sys_exit_open", _FILES.format("open")),
     Program("file_openat", EventType.OPEN, "syscalls:sys_exit_openat", _FILES.format("openat")),
     Program("file_openat2", EventType.OPEN, "syscalls:sys_exit_openat2", _FILES.format("openat2")),
+    Program("file_reached", EventType.OPEN, "lsm:file_open", _FILES.format("io_uring, 32-bit calls and file handles")),
     Program("file_creat", EventType.OPEN, "syscalls:sys_exit_creat", _FILES.format("creat")),
     Program("net_connect", EventType.CONNECT, "btf:inet_sock_set_state", "outgoing TCP connections go unseen"),
-    Program("net_accept", EventType.ACCEPT, "syscalls:sys_exit_accept", "TCP connections taken by accept go unseen"),
-    Program("net_accept4", EventType.ACCEPT, "syscalls:sys_exit_accept4", "TCP connections taken by accept4 go unseen"),
+    Program("net_taken", EventType.ACCEPT, _TAKEN, _ACCEPTS.format("io_uring and 32-bit calls")),
+    Program("net_accept", EventType.ACCEPT, "syscalls:sys_exit_accept", _ACCEPTS.format("accept"), without=_TAKEN),
+    Program("net_accept4", EventType.ACCEPT, "syscalls:sys_exit_accept4", _ACCEPTS.format("accept4"), without=_TAKEN),
     Program("perm_chmod", EventType.CHMOD, "syscalls:sys_exit_chmod", _MODES.format("chmod")),
     Program("perm_fchmod", EventType.CHMOD, "syscalls:sys_exit_fchmod", _MODES.format("fchmod")),
     Program("perm_fchmodat", EventType.CHMOD, "syscalls:sys_exit_fchmodat", _MODES.format("fchmodat")),
@@ -143,37 +164,53 @@ PROGRAMS = (
     _socket("connect", "unix and UDP peers connected to, and refused TCP connections,"),
     Program("dns_sent", EventType.DNS, "btf:sock_send_length", f"{_DATAGRAMS} through write go unseen"),
     Program("dns_received", EventType.DNS, "btf:sock_recv_length", f"{_ANSWERS} through read go unseen"),
-    _datagram("sendto", "dns_send", without="sock_send_length"),
-    _datagram("sendmsg", "dns_send", without="sock_send_length"),
-    _datagram("recvfrom", without="sock_recv_length"),
-    _datagram("recvmsg", without="sock_recv_length"),
+    _datagram("sendto", "dns_send", without="btf:sock_send_length"),
+    _datagram("sendmsg", "dns_send", without="btf:sock_send_length"),
+    _datagram("recvfrom", without="btf:sock_recv_length"),
+    _datagram("recvmsg", without="btf:sock_recv_length"),
     _datagram("sendmmsg"),
     _datagram("recvmmsg"),
 )
 
 
-class Tracepoints(Protocol):
-    """What the kernel says of its BTF tracepoints: `agent.source.libbpf.KernelTypes`."""
+class Kernel(Protocol):
+    """Where the kernel lets programs be attached: `agent.source.hooks.Hooks`."""
 
     def parameters(self, tracepoint: str) -> int:
-        """How many arguments it hands over; -1 where it does not exist."""
+        """How many arguments a BTF tracepoint hands over; -1 where it does not exist."""
+
+    def lacks(self, hook: str) -> str:
+        """What is in the way of a security hook; "" where nothing."""
 
 
-def missing_for(program: Program, types: Tracepoints, tracefs: Path | None) -> str | None:
+def missing_for(program: Program, kernel: Kernel, tracefs: Path | None) -> str | None:
     """What the kernel lacks for a program; "" where another program stands in; None where nothing."""
-    kind, name = program.hook.split(":")
-    if program.without and types.parameters(program.without) >= 0:
+    if (program.without and _has(kernel, program.without)) or (program.beside and not _has(kernel, program.beside)):
         return ""
-    if kind == "btf":
-        parameters = types.parameters(name)
-        if parameters < 0:
-            return f"no BTF tracepoint {name}"
-        return None if (parameters < program.parameters) == program.below else ""
+    kind, name = program.hook.split(":")
+    if kind == "lsm":
+        return kernel.lacks(name) or None
+    return _traced(program, name, kernel) if kind == "btf" else _classic(name, tracefs)
+
+
+def _traced(program: Program, name: str, kernel: Kernel) -> str | None:
+    parameters = kernel.parameters(name)
+    if parameters < 0:
+        return f"no BTF tracepoint {name}"
+    return None if (parameters < program.parameters) == program.below else ""
+
+
+def _classic(name: str, tracefs: Path | None) -> str | None:
     if tracefs is None:
         return "tracefs is not mounted or not readable"
     if Path(tracefs, "events", "syscalls", name).is_dir():
         return None
     return f"the kernel has no tracepoint {name}"
+
+
+def _has(kernel: Kernel, hook: str) -> bool:
+    kind, name = hook.split(":")
+    return kernel.parameters(name) >= 0 if kind == "btf" else not kernel.lacks(name)
 
 
 def find_tracefs(lib: LibBpf) -> Path | None:

@@ -5,6 +5,7 @@
  */
 #ifndef VEDETTE_COMPAT_H
 #define VEDETTE_COMPAT_H
+#define VEDETTE_WITHOUT_BTF
 
 #pragma clang diagnostic ignored "-Wmacro-redefined"
 #pragma clang diagnostic ignored "-Wincompatible-pointer-types-discards-qualifiers"
@@ -146,6 +147,9 @@ static __always_inline struct pt_regs *compat__user_regs(void)
 
 	return (struct pt_regs *)(stack + THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING) - 1;
 }
+
+/* BCC is for kernels without BTF, which are older than 7.0. */
+#define UNDISTURBED
 
 static __always_inline __u32 compat__namespace_kind(void *i_private)
 {

@@ -68,6 +68,7 @@ static __noinline int call__emit(struct call *c, long result)
 	__u32 flags = 0;
 	struct record *r;
 	struct ev_call *e;
+	UNDISTURBED;
 
 	/* filter: known */
 	novelty__subject(&key, EV_CALL, task);

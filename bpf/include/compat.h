@@ -95,6 +95,36 @@ static __always_inline struct pt_regs *compat__user_regs(void)
 				  bpf_core_type_size(struct pt_regs));
 }
 
+/* Since 7.0 tracepoints leave preemption on while their programs run (a46023d5616e, "tracing: Guard
+ * __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast"), since 7.2 those of system calls, too
+ * (trace_call_bpf_faultable). A task that takes the CPU in the middle of a program finds the per-CPU buffers half
+ * written, and a program that is already running there is skipped for it. So a program says UNDISTURBED among its
+ * variables and keeps the CPU to its end. Told from older kernels by what came with 7.0: costs them nothing.
+ */
+#ifdef VEDETTE_HELPER_READS
+#define UNDISTURBED struct { } undisturbed __attribute__((unused))
+#else
+enum bpf_attach_type___since_7_0 { BPF_TRACE_FSESSION___since_7_0 = 1 };
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+#define compat__is_preemptible() bpf_core_enum_value_exists(enum bpf_attach_type___since_7_0, BPF_TRACE_FSESSION___since_7_0)
+
+static __always_inline int compat__preemption_off(void)
+{
+	if (compat__is_preemptible())
+		bpf_preempt_disable();
+	return 0;
+}
+
+static __always_inline void compat__preemption_on(const int *undisturbed)
+{
+	if (compat__is_preemptible())
+		bpf_preempt_enable();
+}
+#define UNDISTURBED \
+	int undisturbed __attribute__((cleanup(compat__preemption_on), unused)) = compat__preemption_off()
+#endif
+
 /* The CLONE_NEW* bit of a namespace, from what an nsfs inode points to. In its operations until 6.18
  * (which keeps it in the namespace itself).
  */

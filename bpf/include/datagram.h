@@ -3,15 +3,14 @@
 #ifndef VEDETTE_DATAGRAM_H
 #define VEDETTE_DATAGRAM_H
 
+#include "caller.h"
 #include "sockets.h"
 
 #define SOCK_DGRAM 2
 
 #if defined(__TARGET_ARCH_x86)
-#define CALL_NUMBER(regs) READ(regs, orig_ax)
 enum { NR_READ = 0, NR_WRITE = 1, NR_SENDTO = 44, NR_RECVFROM = 45, NR_SENDMSG = 46, NR_RECVMSG = 47 };
 #elif defined(__TARGET_ARCH_arm64)
-#define CALL_NUMBER(regs) READ(regs, syscallno)
 enum { NR_READ = 63, NR_WRITE = 64, NR_SENDTO = 206, NR_RECVFROM = 207, NR_SENDMSG = 211, NR_RECVMSG = 212 };
 #endif
 

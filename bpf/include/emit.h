@@ -9,24 +9,29 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define EEXIST 17
 
-/* Take the family's scratch buffer, zero the fixed part of a record of `size` bytes (a constant) and
- * fill its head; NULL, counted, without a buffer.
- */
-static __always_inline struct record *record__begin(__u32 slot, __u32 type, __u32 size, struct task_struct *task)
+/* Zero the fixed part of a record of `size` bytes (a constant) and fill its head. */
+static __always_inline void record__clear(struct record *r, __u32 type, __u32 size, struct task_struct *task)
 {
-	struct record *r = bpf_map_lookup_elem(&scratch, &slot);
 	struct ev_head *head = (void *)r;
 
-	if (!r) {
-		counters__bump(type, CTR_LOST_SCRATCH);
-		return NULL;
-	}
 	__builtin_memset(r->bytes, 0, size);
 	r->end = size;
 	r->flags = 0;
 	head->type = type;
 	head->time_ns = bpf_ktime_get_boot_ns();
 	task__describe(task, &head->task);
+}
+
+/* Begin a record in the family's scratch buffer; NULL, counted, without one. */
+static __always_inline struct record *record__begin(__u32 slot, __u32 type, __u32 size, struct task_struct *task)
+{
+	struct record *r = bpf_map_lookup_elem(&scratch, &slot);
+
+	if (!r) {
+		counters__bump(type, CTR_LOST_SCRATCH);
+		return NULL;
+	}
+	record__clear(r, type, size, task);
 	return r;
 }
 

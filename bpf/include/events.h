@@ -3,7 +3,7 @@
  * struct ev_head, has fixed-width fields with explicit padding that is always zero, and ends in a
  * tail: the strings of the record, one after the other, without separators, each as long as its
  * *_len field says. agent/decode/layout.py is generated from this header; bpf/ABI_VERSION moves
- * whenever a struct or an enum below does.
+ * whenever a struct below does, or what a value of an enum means; not for a new value at an enum's end.
  */
 #ifndef VEDETTE_EVENTS_H
 #define VEDETTE_EVENTS_H
@@ -49,6 +49,7 @@ enum ev_flag {
 	EV_F_UNFILTERED = 1 << 2,   /* emitted because the novelty filter was full */
 	EV_F_USER_PATH = 1 << 3,    /* paths are the strings the caller passed, not resolved by the kernel */
 	EV_F_COMPAT = 1 << 4,       /* made through the 32-bit system call table */
+	EV_F_ATTEMPT = 1 << 5,      /* seen as it began; how it ended is not known */
 };
 
 /* ev_exec.exe_flags and ev_open.file_flags: facts about the file itself. */
@@ -245,7 +246,7 @@ enum ev_path_op {
 	PATH_MKNOD = 13,     /* args: mode, device */
 };
 
-/* Only changes that succeeded. Tail: path, target, text. path and target are components from the leaf
+/* Only changes that succeeded, but for those flagged EV_F_ATTEMPT. Tail: path, target, text. path and target are components from the leaf
  * to the root as in ev_exec. With EV_F_USER_PATH the first component is the string the caller passed, the others
  * are those of the directory it starts from: the root, the working directory or the one behind a descriptor.
  */

@@ -71,6 +71,7 @@ struct mount {
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	const char *mnt_devname;
+	struct mnt_namespace *mnt_ns;
 };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct fs_struct { struct path pwd, root; };
@@ -99,8 +100,12 @@ struct signal_struct {
 	int group_exit_code;
 	struct tty_struct *tty;
 };
-struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
+struct task_struct;
+struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; struct task_struct *owner; };
+struct thread_info { unsigned long flags; __u32 status; };
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int flags;
 	int pid, tgid, exit_code;
 	void *stack;
 	__u64 start_boottime;

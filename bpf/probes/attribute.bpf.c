@@ -36,6 +36,7 @@ int attribute_change(struct trace_event_raw_sys_exit *ctx)
 	struct record *r;
 	struct ev_path *e;
 	__u32 flags = 0;
+	UNDISTURBED;
 
 	/* filter: failed, the agent, known */
 	if (ctx->ret || config__is_agent())

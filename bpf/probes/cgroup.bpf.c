@@ -16,6 +16,7 @@ static __always_inline int cgroup__changed(struct cgroup *cgroup, const char *pa
 {
 	struct ev_cgroup *e;
 	struct record *r;
+	UNDISTURBED;
 
 	/* filter */
 	if (!cgroup__is_watched(cgroup))

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Datagrams: UDP peers a process sends to without a connection, and DNS messages to and from a server.
- *
  * Resolvers use every call there is (glibc sendmmsg and recvfrom, musl sendto and recvmsg, busybox and Go write
  * and read), so the hooks are where all meet: sock_send_length and sock_recv_length, since 6.3 (6e6eda44b939, "sock:
- * add tracepoint for send recv length"). Older kernels have only the exits of the sending and receiving calls.
+ * add tracepoint for send recv length"). Older kernels have only the exits of the calls.
  */
 #include "../include/dns.h"
 
@@ -76,6 +75,7 @@ __noinline int datagram__passed(__u32 received)
 /* `flags` are the caller's MSG_* ones. */
 static __always_inline int socket__talked(const struct sock *sk, int size, int received, int flags)
 {
+	UNDISTURBED;
 	struct act *act;
 
 	/* filter: failed, not UDP, not taken yet, the agent */
@@ -110,7 +110,6 @@ static __always_inline int call__talked(long size, int received, int flags)
 	return sk ? socket__talked(sk, size, received, flags) : 0;
 }
 
-/* Before 6.3: no hook where all calls meet. */
 SEC("tracepoint/syscalls/sys_exit_sendto")
 int dns_send(struct trace_event_raw_sys_exit *ctx) { return call__talked(ctx->ret, 0, 0); }
 
@@ -126,11 +125,11 @@ static __always_inline int call__talked_often(long messages, int received)
 	const volatile __u32 turns = messages; /* verifier: see dns__answers */
 	const struct user_mmsghdr *from = (void *)task__syscall_arg(1);
 	const struct sock *sk = messages > 0 && !config__is_agent() ? call__udp() : NULL;
-	int i;
+	UNDISTURBED;
 
 	if (!sk)
 		return 0;
-	for (i = 0; i < BATCH && i < turns; i++) {
+	for (int i = 0; i < BATCH && i < turns; i++) {
 		struct act *act = act__begin(SOCKET_SEND);
 		__u32 size = 0;
 

@@ -30,6 +30,7 @@ int mount_mount(struct trace_event_raw_sys_exit *ctx)
 	struct ev_path *e;
 	struct record *r;
 	__u32 flags;
+	UNDISTURBED;
 
 	/* filter: failed, the agent */
 	if (ctx->ret || config__is_agent())
@@ -66,6 +67,7 @@ int mount_move_mount(struct trace_event_raw_sys_exit *ctx)
 	struct ev_path *e;
 	struct record *r;
 	char start = 0;
+	UNDISTURBED;
 
 	/* filter: failed, the agent */
 	if (ctx->ret || config__is_agent())
@@ -96,6 +98,7 @@ int mount_umount(struct trace_event_raw_sys_exit *ctx)
 {
 	struct task_struct *task = task__current();
 	struct ev_path *e;
+	UNDISTURBED;
 
 	/* filter: failed, the agent */
 	if (ctx->ret || config__is_agent())
@@ -117,6 +120,7 @@ int mount_pivot_root(struct trace_event_raw_sys_exit *ctx)
 {
 	struct task_struct *task = task__current();
 	struct ev_path *e;
+	UNDISTURBED;
 
 	/* filter: failed, the agent */
 	if (ctx->ret || config__is_agent())

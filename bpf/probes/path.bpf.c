@@ -116,6 +116,7 @@ int path_change(struct trace_event_raw_sys_exit *ctx)
 	__u32 flags = EV_F_USER_PATH;
 	struct task_struct *task;
 	struct record *r;
+	UNDISTURBED;
 
 	/* filter: failed, the agent, known */
 	if (ctx->ret || config__is_agent())

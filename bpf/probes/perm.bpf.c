@@ -11,6 +11,7 @@ static __always_inline int perm__changed(long ret, int path_arg, int mode_arg)
 	__u32 mode;
 	struct ev_chmod *e;
 	struct record *r;
+	UNDISTURBED;
 
 	/* filter: failed, the agent, a mode of no interest */
 	if (ret || config__is_agent())

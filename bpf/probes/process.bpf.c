@@ -6,6 +6,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct record *r;
+	UNDISTURBED;
 
 	/* filter: a new thread is no new process */
 	if (READ(child, pid) != READ(child, tgid))
@@ -27,6 +28,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	const struct cred *cred = READ(task, cred);
 	struct ev_exec *e;
 	struct record *r;
+	UNDISTURBED;
 
 	/* filter */
 	if (config__is_agent())
@@ -63,6 +65,7 @@ static __always_inline int process__exited(struct task_struct *task)
 {
 	struct ev_exit *e;
 	struct record *r;
+	UNDISTURBED;
 
 	/* filter */
 	if (config__is_agent())

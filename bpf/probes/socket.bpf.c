@@ -65,6 +65,7 @@ static __always_inline int socket__done(__u32 op, long result)
 	struct socket *socket;
 	const struct sock *sk;
 	struct act *act;
+	UNDISTURBED;
 
 	/* filter: not done yet, the agent, not a socket, TCP that comes about */
 	if (!result__tells(result) || config__is_agent())
@@ -108,6 +109,7 @@ int socket_create(struct trace_event_raw_sys_exit *ctx)
 {
 	__u32 family = task__syscall_arg(0), type, protocol;
 	struct act *act;
+	UNDISTURBED;
 
 	/* filter: others, the agent */
 	if (family != AF_PACKET && family != AF_INET && family != AF_INET6)

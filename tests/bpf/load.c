@@ -4,7 +4,7 @@
  *   load exit CODE | load kill SIGNAL
  *   load memfd                  exec itself from a memfd, as `memfd-payload exit 7`
  *   load file FLAGS PATH        open(PATH, FLAGS, 0640) and close
- *   load openat2 DIR NAME       openat2 relative to DIR, for writing, creating
+ *   load openat2 DIR NAME [RESOLVE]  openat2 relative to DIR, for writing, creating; RESOLVE_* as a number
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -63,9 +63,9 @@ static int memfd(void)
 	return 1;
 }
 
-static int open_relative(const char *directory, const char *name)
+static int open_relative(const char *directory, const char *name, const char *resolve)
 {
-	struct open_how how = {.flags = O_WRONLY | O_CREAT, .mode = 0600};
+	struct open_how how = {.flags = O_WRONLY | O_CREAT, .mode = 0600, .resolve = strtol(resolve, NULL, 0)};
 	int dir = open(directory, O_PATH | O_DIRECTORY);
 
 	return dir < 0 || syscall(SYS_openat2, dir, name, &how, sizeof(how)) < 0;
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 		return memfd();
 	if (argc == 4 && !strcmp(argv[1], "file"))
 		return open(argv[3], strtol(argv[2], NULL, 0), 0640) < 0;
-	if (argc == 4 && !strcmp(argv[1], "openat2"))
-		return open_relative(argv[2], argv[3]);
+	if ((argc == 4 || argc == 5) && !strcmp(argv[1], "openat2"))
+		return open_relative(argv[2], argv[3], argc == 5 ? argv[4] : "0");
 	return 2;
 }

@@ -111,6 +111,32 @@ def test_openat2(sensor, run, tmp_path):
     assert event.file_flags & layout.FILE_F_CREATED
 
 
+NO_SYMLINKS, BENEATH, IN_ROOT = 4, 8, 16  # RESOLVE_*
+
+
+@pytest.mark.parametrize(
+    ("resolve", "name", "found"),
+    [
+        (BENEATH, "inside/../file", "file"),
+        (BENEATH, "inside/file", "inside/file"),
+        (IN_ROOT, "/file", "file"),
+        (IN_ROOT, "../../file", "file"),
+        (IN_ROOT, "link/file", "inside/file"),
+        (BENEATH, "link/file", None),
+        (BENEATH, "../file", None),
+        (BENEATH, "/file", None),
+        (NO_SYMLINKS, "link/file", None),
+    ],
+)
+def test_openat2_is_seen_as_it_was_resolved(sensor, run, tmp_path, resolve, name, found):
+    """The record names the file the kernel's rules led to; what they forbid, and the call refused, makes none."""
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "link").symlink_to("/inside")
+    assert run("openat2", tmp_path, name, resolve) == (found is None)
+    seen = [event.path for event in sensor.of(Open, lambda e: e.path.startswith(str(tmp_path)))]
+    assert seen == ([str(tmp_path / found)] if found else [])
+
+
 def test_failed_opens_and_directories_are_no_behaviour(sensor, run, tmp_path):
     """Neither an open that failed nor one of a directory makes a record."""
     run("file", os.O_RDONLY, tmp_path / "absent")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SourceError
+from agent.source.hooks import Hooks, find_security
 from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.loading import load
 from agent.source.programs import PROGRAMS, find_tracefs, missing_for
@@ -68,8 +69,8 @@ def test_this_kernel_takes_every_program_of_both_objects(name):
     with closing(KernelTypes(lib)) as types:
         if name == "vedette.bpf.o" and types.function("bpf_rdonly_cast") < 0:
             pytest.skip("this kernel has no bpf_rdonly_cast (Linux 6.2)")
-        tracefs = find_tracefs(lib)
-        wanted = {program.function for program in PROGRAMS if missing_for(program, types, tracefs) is None}
+        tracefs, hooks = find_tracefs(lib), Hooks(types, find_security(lib))
+        wanted = {program.function for program in PROGRAMS if missing_for(program, hooks, tracefs) is None}
     loaded = load(lib, LIBRARY / name, {"ring": 1 << 20}, wanted)
     absent = [one for one in wanted if not lib.bpf.bpf_object__find_program_by_name(loaded.pointer, one.encode())]
     lib.bpf.bpf_object__close(loaded.pointer)

@@ -62,7 +62,7 @@ def test_every_no_and_unknown_has_a_consequence():
     assert all(fact.consequence for fact in report.capabilities if fact.answer != "yes")
     listed = {state.name for state in report.programs}
     unlisted = [program for program in PROGRAMS if program.name not in listed]
-    assert all(program.below or program.parameters or program.without for program in unlisted)
+    assert all(program.below or program.parameters or program.without or program.beside for program in unlisted)
     usable = [loader.name for loader in report.loaders if loader.usable]
     assert report.loader == (usable[0] if usable else "none")
     assert all(loader.reason for loader in report.loaders)

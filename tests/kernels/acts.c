@@ -17,6 +17,9 @@
 
 #define REPEATS 500 /* by each of two processes: see KNOWN in suite.py */
 #define PORT 4242
+#define DIRECTORIES 100
+
+int by_uring(void), by_compat(void); /* ways.c */
 
 static int touch(const char *path, int flags)
 {
@@ -100,6 +103,45 @@ static int map_code(void)
 	return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
 }
 
+/* A name in each of many directories, by two processes at once: news each time, so each is written out whole. */
+static int many(const char *prefix)
+{
+	char path[64];
+
+	for (int i = 0; i < DIRECTORIES; i++) {
+		snprintf(path, sizeof(path), "%s-%d", prefix, i);
+		if (mkdir(path, 0700))
+			return 1;
+		snprintf(path, sizeof(path), "%s-%d/%s-%d", prefix, i, prefix, i);
+		if (mkdir(path, 0700))
+			return 1;
+	}
+	return 0;
+}
+
+static int two_builders(void)
+{
+	int pid = fork(), status;
+
+	if (pid == 0)
+		_exit(many("left"));
+	return many("right") || waitpid(pid, &status, 0) != pid || status;
+}
+
+/* Through a symbolic link, which the kernel follows; and one that fails. */
+static int by_detour(void)
+{
+	if (symlink(".", "here") || mkdir("here/found", 0700) || mkdir("full", 0700) || mkdir("full/inner", 0700))
+		return 1;
+	return rmdir("full") == 0 || rmdir("found") != 0;
+}
+
+/* In a directory of its own: elsewhere the same changes are known by now. */
+static int within(const char *directory, int (*acts)(void))
+{
+	return mkdir(directory, 0700) || chdir(directory) || acts() || chdir("..");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 3 && !strcmp(argv[1], "exit"))
@@ -122,7 +164,15 @@ int main(int argc, char **argv)
 		return 8;
 	if (map_code() || memfd_create("vt-kernels", 0) < 0)
 		return 9;
-	if (setresuid(65534, 65534, 65534))
+	if (by_detour())
 		return 10;
+	if (two_builders())
+		return 11;
+	if (within("uring", by_uring))
+		return 12;
+	if (within("compat", by_compat))
+		return 13;
+	if (setresuid(65534, 65534, 65534))
+		return 14;
 	return 0;
 }

@@ -1,7 +1,9 @@
 """What must be true of the events one run of acts.c leaves behind; each check asserts, or is told why not."""
 
+import platform
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from pathlib import PurePath
 from typing import NamedTuple, TypeVar
 
 from agent.decode import layout
@@ -28,16 +30,20 @@ from tests.kernels.container import ARGV, CWD, ActsContainer
 
 E = TypeVar("E")
 _KNOWN, _KNOWN_TIMES = "/tmp/known", 1000  # acts.c: REPEATS by each of two processes
-_PORT = 4242
-_CHILDREN = 4  # acts.c: a writer, the exec, two clients
-_SKIPPED = "open.lost_recursion"
+_PORT, _OTHER_PORT = 4242, 4243
+_CHILDREN = 6  # acts.c: a writer, the exec, three clients, a builder
+_SKIPPED, _SKIPPED_MAX = "open.lost_recursion", 10
+_BUILT = 100  # acts.c: DIRECTORIES by each of two processes
+_RENAME_BY_URING, _MKDIR_BY_URING = (5, 11), (5, 15)
 _LOOPBACK = {ip_address("127.0.0.1"), ip_address("::1")}
 _IN_IMAGE = layout.FILE_F_OVERLAY
 _WRITTEN = layout.FILE_F_OVERLAY | layout.FILE_F_UPPER_LAYER | layout.FILE_F_CREATED | layout.FILE_F_WRITE
 
 
 class Scene(NamedTuple):
-    """One run: the container's events in order, all events, the init's pid, what the kernel's filter holds and lost."""
+    """One run: the container's events in order, all events, the init's pid, what the kernel's filter holds and lost,
+    and by which way ("BPF LSM", "fentry" or "") security hooks are seen.
+    """
 
     cgroup_id: int
     pid: int
@@ -45,6 +51,12 @@ class Scene(NamedTuple):
     everything: Sequence[Event]
     behaviours: Sequence[tuple[BehaviourKey, int]]
     lost: dict[str, int]
+    way: str
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Major and minor number of the running kernel."""
+        return tuple(int(part) for part in platform.release().split(".")[:2])
 
     def of(self, kind: type[E]) -> list[E]:
         """The container's events of one type."""
@@ -78,7 +90,7 @@ def processes(scene: Scene) -> None:
     ended = {e.head.task.pid: e.exit_code for e in scene.of(Exit) if e.head.task.pid in watched}
     assert len(forked) == _CHILDREN == len(set(forked)), forked
     assert len([e for e in scene.of(Exit) if e.head.task.pid in watched]) == _CHILDREN + 1, scene.of(Exit)
-    assert sorted(ended[pid] for pid in forked) == [0, 0, 0, 7 << 8], ended
+    assert sorted(ended[pid] for pid in forked) == [0, 0, 0, 0, 0, 7 << 8], ended
     assert ended[scene.pid] == 0, f"act {ended[scene.pid] >> 8} failed"
 
 
@@ -92,8 +104,8 @@ def opens(scene: Scene) -> None:
 def novelty(scene: Scene) -> None:
     """Of a thousand opens by two processes at once, one record, and a count of a thousand, to the last one.
 
-    Preemptible kernels skip a classic tracepoint's program while another's was interrupted on that CPU: those opens
-    must be in the counter of skipped runs.
+    A program is skipped while a task that was preempted in it waits on that CPU (7.2 on): those opens must be in the
+    counter of skipped runs, and be few, as programs there keep the CPU to themselves.
     """
     [known] = [e for e in scene.of(Open) if e.path == _KNOWN]
     file = b"".join(number.to_bytes(size, "little") for number, size in zip(known.file, (8, 4, 4), strict=True))
@@ -105,15 +117,19 @@ def novelty(scene: Scene) -> None:
     skipped = scene.lost.get(_SKIPPED, 0)
     assert len(counts) == 1, counts
     assert _KNOWN_TIMES - skipped <= counts[0] <= _KNOWN_TIMES, (counts, skipped)
+    assert skipped <= _SKIPPED_MAX, skipped
 
 
 def connections(scene: Scene) -> None:
-    """Connect and accept, IPv4 and IPv6, with both ends."""
+    """Connect and accept, IPv4 and IPv6, with both ends; accepted through io_uring, too, where a hook allows."""
     seen = {
         (e.head.type, e.peer, e.peer_port if e.head.type == EventType.CONNECT else e.local_port)
         for e in scene.of(Connection)
     }
-    assert seen == {(kind, peer, _PORT) for kind in (EventType.CONNECT, EventType.ACCEPT) for peer in _LOOPBACK}, seen
+    v4 = ip_address("127.0.0.1")
+    by_uring = {(EventType.CONNECT, v4, _OTHER_PORT)} | ({(EventType.ACCEPT, v4, _OTHER_PORT)} if scene.way else set())
+    by_call = {(kind, peer, _PORT) for kind in (EventType.CONNECT, EventType.ACCEPT) for peer in _LOOPBACK}
+    assert seen == by_call | by_uring, seen
 
 
 def modes(scene: Scene) -> None:
@@ -159,7 +175,41 @@ def losses(scene: Scene) -> None:
     assert set(scene.lost) <= {_SKIPPED}, scene.lost
 
 
+def kernel_paths(scene: Scene) -> None:
+    """Where a security hook tells, paths are the kernel's, links followed; else the caller's. Failures are not told."""
+    told = [e for e in scene.of(PathChange) if e.op in (PathOp.MKDIR, PathOp.RMDIR, PathOp.RENAME, PathOp.UNLINK)]
+    flags = {e.head.flags for e in told if not e.head.flags & layout.EV_F_ATTEMPT}
+    assert flags == {0 if scene.way else layout.EV_F_USER_PATH}, flags
+    paths = {(e.op, e.path) for e in told}
+    assert (PathOp.MKDIR, "/tmp/found" if scene.way else "/tmp/here/found") in paths, paths
+    assert not [e for e in told if e.op is PathOp.RMDIR and e.path == "/tmp/full"], paths
+
+
+def whole_records(scene: Scene) -> None:
+    """Two processes that write records at the same time never write into one another's, whoever is preempted when."""
+    sides = ("left", "right")
+    wanted = {f"/tmp/{side}-{n}/{side}-{n}" for side in sides for n in range(_BUILT)}
+    seen = [e.path for e in scene.of(PathChange) if e.op is PathOp.MKDIR and e.path.count("/") == 3 and "-" in e.path]
+    assert sorted(seen) == sorted(wanted), (sorted(wanted - set(seen)), sorted(set(seen) - wanted), len(seen))
+
+
+def other_ways(scene: Scene) -> None:
+    """What io_uring and 32-bit calls open and change is seen where a security hook allows, and nowhere else."""
+    opened = {e.path: e.head.flags for e in scene.of(Open)}
+    own = [e for e in scene.of(PathChange) if e.path.startswith(("/tmp/uring/", "/tmp/compat/"))]
+    changed = {(e.op, PurePath(e.path).name, PurePath(e.target).name): e.head.flags for e in own}
+    attempt, compat = layout.EV_F_ATTEMPT, layout.EV_F_ATTEMPT | layout.EV_F_COMPAT
+    opens = {"/tmp/uring/uring-made": attempt, "/tmp/uring/uring-async": attempt, "/tmp/compat/compat-made": compat}
+    assert {path: flags for path, flags in opened.items() if path in opens} == (opens if scene.way else {}), opened
+    wanted = {(PathOp.RENAME, "compat-made", "compat-moved"): compat, (PathOp.UNLINK, "compat-moved", ""): compat}
+    if scene.kernel >= _RENAME_BY_URING:
+        wanted |= {(PathOp.RENAME, "uring-made", "uring-moved"): attempt, (PathOp.UNLINK, "uring-async", ""): attempt}
+    if scene.kernel >= _MKDIR_BY_URING:
+        wanted[PathOp.MKDIR, "uring-dir", ""] = attempt
+    assert changed == (wanted if scene.way else {}), (changed, wanted)
+
+
 CHECKS: tuple[Callable[[Scene], None], ...] = (
     *(identity, execs, processes, opens, novelty, connections, modes),
-    *(changes, sockets, names, calls, losses),
+    *(changes, kernel_paths, whole_records, other_ways, sockets, names, calls, losses),
 )

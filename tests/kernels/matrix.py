@@ -81,7 +81,10 @@ def _say(text: str) -> None:
 def _compile() -> Path:
     _BUILD.mkdir(parents=True, exist_ok=True)
     acts = _BUILD / "acts"
-    subprocess.run(["clang", "-O2", "-Wall", "-Werror", "-static", "-o", acts, _HERE / "acts.c"], check=True)
+    subprocess.run(
+        ["clang", "-O2", "-Wall", "-Werror", "-static", "-o", acts, _HERE / "acts.c", _HERE / "ways.c"],
+        check=True,
+    )
     return acts
 
 

@@ -78,7 +78,8 @@ def play(source: CoReSource, acts: Path) -> Scene:
         for cause, count in causes.items()
         if cause.startswith("lost_") and count
     }
-    return Scene(container.cgroup_id, pid, mine, events, behaviours, lost)
+    way = next((state.way for state in source.probes() if state.name == "tree_unlink"), "")
+    return Scene(container.cgroup_id, pid, mine, events, behaviours, lost, way)
 
 
 def drain(source: CoReSource) -> list[Event]:

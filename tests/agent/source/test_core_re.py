@@ -7,6 +7,7 @@ import pytest
 from agent.errors import SourceError
 from agent.events import EventType, FileId, RawBatch
 from agent.source.fake import FakeSource
+from agent.source.hooks import Hooks, Security, find_security
 from agent.source.port import BehaviourKey, ProbeState, Source
 from agent.source.programs import PROGRAMS, Program, missing_for
 
@@ -14,13 +15,16 @@ BTF = Program("p", EventType.EXIT, "btf:sched_process_exit", "exits go unseen", 
 
 
 class Types:
-    """A kernel whose tracepoints all have `count` arguments."""
+    """A kernel whose tracepoints all have `count` arguments. `lacks`: why it has no security hook."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, lacks: str = "") -> None:
+        self._count, self._lacks = count, lacks
 
     def parameters(self, tracepoint: str) -> int:
         return self._count
+
+    def lacks(self, hook: str) -> str:
+        return self._lacks
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,40 @@ def test_a_classic_tracepoint_must_be_in_tracefs(tmp_path: Path):
     assert "no tracepoint sys_exit_open" in missing_for(program, Types(0), tmp_path)
     (tmp_path / "events/syscalls/sys_exit_open").mkdir()
     assert missing_for(program, Types(0), tmp_path) is None
+
+
+def test_a_security_hook_takes_the_place_of_system_calls(tmp_path: Path):
+    """With the hook, its program and its companion run and no stand-in; without, the stand-in alone, and why."""
+    for call in ("sys_exit_unlink", "sys_exit_x"):
+        (tmp_path / "events/syscalls" / call).mkdir(parents=True)
+    hook = Program("hook", EventType.PATH, "lsm:path_unlink", "io_uring goes unseen")
+    stand_in = Program("exit", EventType.PATH, "syscalls:sys_exit_unlink", "unseen", without=hook.hook)
+    companion = Program("done", EventType.PATH, "syscalls:sys_exit_unlink", "unseen", beside=hook.hook)
+    rows = (hook, companion, stand_in)
+    assert [missing_for(row, Types(0), tmp_path) for row in rows] == [None, None, ""]
+    assert [missing_for(row, Types(0, "refused"), tmp_path) for row in rows] == ["refused", "", None]
+
+
+def test_fentry_where_lsm_is_refused_and_neither_says_why():
+    """BPF LSM first, fentry next, else both reasons."""
+    yes, no = ("yes", "tried"), ("no", "refused")
+    assert find_security(None, lambda _: yes, lambda _: no) == Security("lsm")
+    assert find_security(None, lambda _: no, lambda _: yes) == Security("fentry", "refused")
+    assert find_security(None, lambda _: no, lambda _: no) == Security(
+        "", "neither BPF LSM nor fentry can be used (refused)"
+    )
+
+
+def test_a_refused_hook_takes_its_family_with_it():
+    """Where one program of a family is refused, stand-ins see what all of them would have."""
+
+    class Known:
+        def function(self, name: str) -> int:
+            return 1 if name.startswith("bpf_lsm_") else -1
+
+    hooks = Hooks(Known(), Security("lsm"), ["path_mkdir"])
+    assert (bool(hooks.lacks("path_unlink")), hooks.lacks("file_open")) == (True, "")
+    assert "security_file_open" in Hooks(Known(), Security("fentry")).lacks("file_open")
 
 
 def test_every_program_is_in_a_probe_file_and_says_what_goes_unseen():
