@@ -174,18 +174,20 @@ class Throttle(_message.Message):
     def __init__(self, container_id: _Optional[str] = ..., workload: _Optional[str] = ..., event_class: _Optional[str] = ..., times: _Optional[int] = ..., held_back: _Optional[int] = ..., active_since_ns: _Optional[int] = ...) -> None: ...
 
 class ProfileState(_message.Message):
-    __slots__ = ("workload", "behaviour", "state", "completeness", "members")
+    __slots__ = ("workload", "behaviour", "state", "completeness", "members", "phase")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     BEHAVIOUR_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     COMPLETENESS_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
     workload: str
     behaviour: str
     state: str
     completeness: float
     members: int
-    def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ...) -> None: ...
+    phase: str
+    def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ..., phase: _Optional[str] = ...) -> None: ...
 
 class CollectorMessage(_message.Message):
     __slots__ = ("welcome", "ack", "profile_ack", "fleet_profile", "decisions", "rate_forest")

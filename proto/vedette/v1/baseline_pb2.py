@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vedette/v1/baseline.proto\x12\nvedette.v1\"\xdd\x01\n\x07Profile\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\x04\x12\x0c\n\x04part\x18\x05 \x01(\r\x12\r\n\x05parts\x18\x06 \x01(\r\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x11\n\tclosed_ns\x18\x08 \x01(\x03\x12)\n\x07\x63lasses\x18\t \x03(\x0b\x32\x18.vedette.v1.ProfileClass\x12\x0e\n\x06\x61gents\x18\n \x01(\r\x12\x16\n\x0einherited_from\x18\x0b \x01(\t\"\xb1\x01\n\x0cProfileClass\x12\x11\n\tbehaviour\x18\x01 \x01(\t\x12#\n\x07windows\x18\x02 \x03(\x0b\x32\x12.vedette.v1.Window\x12\x11\n\tinstances\x18\x03 \x01(\x04\x12\x0f\n\x07members\x18\x04 \x01(\x0c\x12\x11\n\tcondemned\x18\x05 \x03(\t\x12\x10\n\x08overflow\x18\x06 \x01(\x04\x12\x11\n\tloss_left\x18\x07 \x01(\x04\x12\r\n\x05slots\x18\x08 \x01(\x04\"&\n\x06Window\x12\r\n\x05units\x18\x01 \x01(\x04\x12\r\n\x05novel\x18\x02 \x01(\x04\"?\n\nProfileAck\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x04\"\x84\x01\n\x11WorkloadDecisions\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04lock\x18\x03 \x01(\x08\x12+\n\x07\x63lasses\x18\x04 \x03(\x0b\x32\x1a.vedette.v1.ClassDecisions\x12\x11\n\twithdrawn\x18\x05 \x01(\x08\"H\n\x0e\x43lassDecisions\x12\x11\n\tbehaviour\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x03(\t\x12\x11\n\tcondemned\x18\x03 \x03(\t\"%\n\x14ListBaselinesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"G\n\x15ListBaselinesResponse\x12.\n\tbaselines\x18\x01 \x03(\x0b\x32\x1b.vedette.v1.BaselineSummary\"\x90\x01\n\x0f\x42\x61selineSummary\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x61gents\x18\x03 \x01(\r\x12\x0f\n\x07last_ns\x18\x04 \x01(\x03\x12)\n\x07\x63lasses\x18\x05 \x03(\x0b\x32\x18.vedette.v1.ClassSummary\x12\x0e\n\x06locked\x18\x06 \x01(\x08\"\x9d\x01\n\x0c\x43lassSummary\x12\x11\n\tbehaviour\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x14\n\x0c\x63ompleteness\x18\x03 \x01(\x01\x12\x14\n\x0cunseen_upper\x18\x04 \x01(\x01\x12\r\n\x05units\x18\x05 \x01(\x04\x12\x0f\n\x07members\x18\x06 \x01(\x04\x12\x0c\n\x04held\x18\x07 \x01(\x04\x12\x11\n\tcondemned\x18\x08 \x01(\x04\"7\n\x12GetBaselineRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x90\x01\n\x08\x42\x61seline\x12,\n\x07summary\x18\x01 \x01(\x0b\x32\x1b.vedette.v1.BaselineSummary\x12$\n\x07profile\x18\x02 \x01(\x0b\x32\x13.vedette.v1.Profile\x12\x30\n\tdecisions\x18\x03 \x03(\x0b\x32\x1d.vedette.v1.WorkloadDecisions\"y\n\rDecideRequest\x12*\n\x03\x61\x64\x64\x18\x01 \x01(\x0b\x32\x1d.vedette.v1.WorkloadDecisions\x12*\n\x06remove\x18\x02 \x03(\x0b\x32\x1a.vedette.v1.ClassDecisions\x12\x10\n\x08set_lock\x18\x03 \x01(\x08\"J\n\x16ImportDecisionsRequest\x12\x30\n\tdecisions\x18\x01 \x03(\x0b\x32\x1d.vedette.v1.WorkloadDecisions\"*\n\x17ImportDecisionsResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\r2\xcc\x02\n\x0f\x42\x61selineService\x12T\n\rListBaselines\x12 .vedette.v1.ListBaselinesRequest\x1a!.vedette.v1.ListBaselinesResponse\x12\x43\n\x0bGetBaseline\x12\x1e.vedette.v1.GetBaselineRequest\x1a\x14.vedette.v1.Baseline\x12\x42\n\x06\x44\x65\x63ide\x12\x19.vedette.v1.DecideRequest\x1a\x1d.vedette.v1.WorkloadDecisions\x12Z\n\x0fImportDecisions\x12\".vedette.v1.ImportDecisionsRequest\x1a#.vedette.v1.ImportDecisionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vedette/v1/baseline.proto\x12\nvedette.v1\"\xdd\x01\n\x07Profile\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\x04\x12\x0c\n\x04part\x18\x05 \x01(\r\x12\r\n\x05parts\x18\x06 \x01(\r\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x11\n\tclosed_ns\x18\x08 \x01(\x03\x12)\n\x07\x63lasses\x18\t \x03(\x0b\x32\x18.vedette.v1.ProfileClass\x12\x0e\n\x06\x61gents\x18\n \x01(\r\x12\x16\n\x0einherited_from\x18\x0b \x01(\t\"\xb1\x01\n\x0cProfileClass\x12\x11\n\tbehaviour\x18\x01 \x01(\t\x12#\n\x07windows\x18\x02 \x03(\x0b\x32\x12.vedette.v1.Window\x12\x11\n\tinstances\x18\x03 \x01(\x04\x12\x0f\n\x07members\x18\x04 \x01(\x0c\x12\x11\n\tcondemned\x18\x05 \x03(\t\x12\x10\n\x08overflow\x18\x06 \x01(\x04\x12\x11\n\tloss_left\x18\x07 \x01(\x04\x12\r\n\x05slots\x18\x08 \x01(\x04\"&\n\x06Window\x12\r\n\x05units\x18\x01 \x01(\x04\x12\r\n\x05novel\x18\x02 \x01(\x04\"?\n\nProfileAck\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x04\"\x84\x01\n\x11WorkloadDecisions\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04lock\x18\x03 \x01(\x08\x12+\n\x07\x63lasses\x18\x04 \x03(\x0b\x32\x1a.vedette.v1.ClassDecisions\x12\x11\n\twithdrawn\x18\x05 \x01(\x08\"X\n\x0e\x43lassDecisions\x12\x11\n\tbehaviour\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x03(\t\x12\x11\n\tcondemned\x18\x03 \x03(\t\x12\x0e\n\x06listed\x18\x04 \x01(\x08\"%\n\x14ListBaselinesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"G\n\x15ListBaselinesResponse\x12.\n\tbaselines\x18\x01 \x03(\x0b\x32\x1b.vedette.v1.BaselineSummary\"\x90\x01\n\x0f\x42\x61selineSummary\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x61gents\x18\x03 \x01(\r\x12\x0f\n\x07last_ns\x18\x04 \x01(\x03\x12)\n\x07\x63lasses\x18\x05 \x03(\x0b\x32\x18.vedette.v1.ClassSummary\x12\x0e\n\x06locked\x18\x06 \x01(\x08\"\x9d\x01\n\x0c\x43lassSummary\x12\x11\n\tbehaviour\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x14\n\x0c\x63ompleteness\x18\x03 \x01(\x01\x12\x14\n\x0cunseen_upper\x18\x04 \x01(\x01\x12\r\n\x05units\x18\x05 \x01(\x04\x12\x0f\n\x07members\x18\x06 \x01(\x04\x12\x0c\n\x04held\x18\x07 \x01(\x04\x12\x11\n\tcondemned\x18\x08 \x01(\x04\"7\n\x12GetBaselineRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x90\x01\n\x08\x42\x61seline\x12,\n\x07summary\x18\x01 \x01(\x0b\x32\x1b.vedette.v1.BaselineSummary\x12$\n\x07profile\x18\x02 \x01(\x0b\x32\x13.vedette.v1.Profile\x12\x30\n\tdecisions\x18\x03 \x03(\x0b\x32\x1d.vedette.v1.WorkloadDecisions\"y\n\rDecideRequest\x12*\n\x03\x61\x64\x64\x18\x01 \x01(\x0b\x32\x1d.vedette.v1.WorkloadDecisions\x12*\n\x06remove\x18\x02 \x03(\x0b\x32\x1a.vedette.v1.ClassDecisions\x12\x10\n\x08set_lock\x18\x03 \x01(\x08\"J\n\x16ImportDecisionsRequest\x12\x30\n\tdecisions\x18\x01 \x03(\x0b\x32\x1d.vedette.v1.WorkloadDecisions\"*\n\x17ImportDecisionsResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\r2\xcc\x02\n\x0f\x42\x61selineService\x12T\n\rListBaselines\x12 .vedette.v1.ListBaselinesRequest\x1a!.vedette.v1.ListBaselinesResponse\x12\x43\n\x0bGetBaseline\x12\x1e.vedette.v1.GetBaselineRequest\x1a\x14.vedette.v1.Baseline\x12\x42\n\x06\x44\x65\x63ide\x12\x19.vedette.v1.DecideRequest\x1a\x1d.vedette.v1.WorkloadDecisions\x12Z\n\x0fImportDecisions\x12\".vedette.v1.ImportDecisionsRequest\x1a#.vedette.v1.ImportDecisionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,25 +42,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKLOADDECISIONS']._serialized_start=551
   _globals['_WORKLOADDECISIONS']._serialized_end=683
   _globals['_CLASSDECISIONS']._serialized_start=685
-  _globals['_CLASSDECISIONS']._serialized_end=757
-  _globals['_LISTBASELINESREQUEST']._serialized_start=759
-  _globals['_LISTBASELINESREQUEST']._serialized_end=796
-  _globals['_LISTBASELINESRESPONSE']._serialized_start=798
-  _globals['_LISTBASELINESRESPONSE']._serialized_end=869
-  _globals['_BASELINESUMMARY']._serialized_start=872
-  _globals['_BASELINESUMMARY']._serialized_end=1016
-  _globals['_CLASSSUMMARY']._serialized_start=1019
-  _globals['_CLASSSUMMARY']._serialized_end=1176
-  _globals['_GETBASELINEREQUEST']._serialized_start=1178
-  _globals['_GETBASELINEREQUEST']._serialized_end=1233
-  _globals['_BASELINE']._serialized_start=1236
-  _globals['_BASELINE']._serialized_end=1380
-  _globals['_DECIDEREQUEST']._serialized_start=1382
-  _globals['_DECIDEREQUEST']._serialized_end=1503
-  _globals['_IMPORTDECISIONSREQUEST']._serialized_start=1505
-  _globals['_IMPORTDECISIONSREQUEST']._serialized_end=1579
-  _globals['_IMPORTDECISIONSRESPONSE']._serialized_start=1581
-  _globals['_IMPORTDECISIONSRESPONSE']._serialized_end=1623
-  _globals['_BASELINESERVICE']._serialized_start=1626
-  _globals['_BASELINESERVICE']._serialized_end=1958
+  _globals['_CLASSDECISIONS']._serialized_end=773
+  _globals['_LISTBASELINESREQUEST']._serialized_start=775
+  _globals['_LISTBASELINESREQUEST']._serialized_end=812
+  _globals['_LISTBASELINESRESPONSE']._serialized_start=814
+  _globals['_LISTBASELINESRESPONSE']._serialized_end=885
+  _globals['_BASELINESUMMARY']._serialized_start=888
+  _globals['_BASELINESUMMARY']._serialized_end=1032
+  _globals['_CLASSSUMMARY']._serialized_start=1035
+  _globals['_CLASSSUMMARY']._serialized_end=1192
+  _globals['_GETBASELINEREQUEST']._serialized_start=1194
+  _globals['_GETBASELINEREQUEST']._serialized_end=1249
+  _globals['_BASELINE']._serialized_start=1252
+  _globals['_BASELINE']._serialized_end=1396
+  _globals['_DECIDEREQUEST']._serialized_start=1398
+  _globals['_DECIDEREQUEST']._serialized_end=1519
+  _globals['_IMPORTDECISIONSREQUEST']._serialized_start=1521
+  _globals['_IMPORTDECISIONSREQUEST']._serialized_end=1595
+  _globals['_IMPORTDECISIONSRESPONSE']._serialized_start=1597
+  _globals['_IMPORTDECISIONSRESPONSE']._serialized_end=1639
+  _globals['_BASELINESERVICE']._serialized_start=1642
+  _globals['_BASELINESERVICE']._serialized_end=1974
 # @@protoc_insertion_point(module_scope)

@@ -85,14 +85,16 @@ class WorkloadDecisions(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., version: _Optional[str] = ..., lock: _Optional[bool] = ..., classes: _Optional[_Iterable[_Union[ClassDecisions, _Mapping]]] = ..., withdrawn: _Optional[bool] = ...) -> None: ...
 
 class ClassDecisions(_message.Message):
-    __slots__ = ("behaviour", "accepted", "condemned")
+    __slots__ = ("behaviour", "accepted", "condemned", "listed")
     BEHAVIOUR_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CONDEMNED_FIELD_NUMBER: _ClassVar[int]
+    LISTED_FIELD_NUMBER: _ClassVar[int]
     behaviour: str
     accepted: _containers.RepeatedScalarFieldContainer[str]
     condemned: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, behaviour: _Optional[str] = ..., accepted: _Optional[_Iterable[str]] = ..., condemned: _Optional[_Iterable[str]] = ...) -> None: ...
+    listed: bool
+    def __init__(self, behaviour: _Optional[str] = ..., accepted: _Optional[_Iterable[str]] = ..., condemned: _Optional[_Iterable[str]] = ..., listed: _Optional[bool] = ...) -> None: ...
 
 class ListBaselinesRequest(_message.Message):
     __slots__ = ("limit",)
