@@ -22,7 +22,11 @@ from detection.finding import Finding, Kind, Severity
 
 # A finding that close to a loss of its class says so; a profile class that lost events cannot be stable.
 _LOSSY_NS = 1_000_000_000
-_BEHAVIOUR_OF = {"exec": "exec", "fork": "exec", "open": "write", "connect": "egress", "socket": "egress"}
+_BEHAVIOURS_OF = {
+    "exec": ("exec", "capability"), "fork": ("exec",), "open": ("write", "read"), "chmod": ("write",),
+    "path": ("write", "call"), "connect": ("egress",), "accept": ("ingress",), "socket": ("egress", "listen", "call"),
+    "call": ("credential", "capability", "call"),
+}  # fmt: skip
 
 
 class Decoder(Protocol):
@@ -185,8 +189,8 @@ class Core:
         self._throttling.released(upkeep.release(), now_ns)
         self._throttling.seen(upkeep.throttled(), boot_to_unix_ns)
         for kind, workload in self._throttling.active():
-            if (name := kind.name.lower()) in _BEHAVIOUR_OF:
-                self._learner.note_loss(_BEHAVIOUR_OF[name], now_ns, workload)
+            for behaviour in _BEHAVIOURS_OF.get(kind.name.lower(), ()):
+                self._learner.note_loss(behaviour, now_ns, workload)
 
     def _make_room(self, counters: Mapping[str, Mapping[str, int]], now_ns: int) -> None:
         """Where a behaviour found the filter full, the coldest go."""
@@ -206,8 +210,8 @@ class Core:
             lost = sum(n for cause, n in causes.items() if cause.startswith("lost_"))
             if lost > self._lost.get(name, 0):
                 self._lossy_until[name] = now_ns + _LOSSY_NS
-                if name in _BEHAVIOUR_OF:
-                    self._learner.note_loss(_BEHAVIOUR_OF[name], now_ns)
+                for behaviour in _BEHAVIOURS_OF.get(name, ()):
+                    self._learner.note_loss(behaviour, now_ns)
             self._lost[name] = lost
 
     def dropped(self) -> dict[str, int]:

@@ -19,13 +19,14 @@ class LedgerEvent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProfileState:
-    """One class of one workload's profile. `state` is learning, stable or lossy; `completeness` 0..1."""
+    """One class of a profile in one phase. `state`: learning, stable, churning, lossy; `completeness` 0..1."""
 
     workload: str
     behaviour: str
     state: str
     completeness: float
     members: int
+    phase: str = "steady"
 
 
 @dataclass(frozen=True, slots=True)

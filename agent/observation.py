@@ -15,15 +15,16 @@ class Anomaly:
     moment; `reasons` are sentences for a person, with numbers.
     """
 
-    behaviour: str  # exec, write, egress
+    behaviour: str  # one of detection.baseline.keys.CLASSES
     member: str
     surprise: float
     severity: Severity
-    state: str  # learning, stable, lossy
+    state: str  # learning, stable, churning, lossy
     completeness: float  # estimated sample coverage, 0..1
     nearest: tuple[str, ...]
     reasons: tuple[str, ...]
     techniques: tuple[Technique, ...] = ()
+    phase: str = "steady"  # of the container's life: startup, steady, shutdown
 
 
 @dataclass(frozen=True, slots=True)

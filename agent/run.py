@@ -219,7 +219,7 @@ class Agent:
             throttles=self._core.throttles(),
             runtimes=self._runtimes.states(),
             profiles=tuple(
-                ProfileState(s.workload, s.behaviour, s.state, s.completeness, s.members)
+                ProfileState(s.workload, s.behaviour, s.state, s.completeness, s.members, s.phase)
                 for s in self._learner.states()
             ),
         )

@@ -13,7 +13,8 @@ from rich.text import Text
 from agent.learn.examples import would_raise
 from agent.learn.store import ProfileFileError, read_profiles
 from detection.baseline.archive import profile_to_dict
-from detection.baseline.profile import ClassProfile, Member, Profile, ProfileConfig
+from detection.baseline.keys import ClassKey, Phase
+from detection.baseline.profile import ClassProfile, Held, Member, Profile, ProfileConfig
 from detection.finding import Severity
 
 _FILE = click.option(
@@ -29,8 +30,12 @@ _TARGET = click.option(
     "--target", type=click.FloatRange(1e-6, 0.5), default=ProfileConfig().target, show_default=True,
     help="Unseen mass at which the agent calls a class stable.",
 )  # fmt: skip
-_STYLES = {"stable": "green", "learning": "yellow", "lossy": "red"}
-_TITLES = {"exec": "Programs started", "write": "Files written", "egress": "Connections made"}
+_STYLES = {"stable": "green", "learning": "yellow", "churning": "magenta", "lossy": "red"}
+_TITLES = {
+    "exec": "Programs started", "write": "Files written", "read": "Files read", "egress": "Connections made",
+    "ingress": "Connections taken", "listen": "Ports and sockets listened on", "credential": "Identities taken",
+    "capability": "Capabilities held or gained", "call": "Privileged calls",
+}  # fmt: skip
 
 
 @click.group()
@@ -98,7 +103,7 @@ def _summary(profile: Profile) -> dict[str, Any]:
     return {
         "workload": profile.workload,
         "version": profile.version,
-        "classes": {name: _class_summary(known) for name, known in profile.classes.items()},
+        "classes": {str(key): _class_summary(known) for key, known in profile.classes.items()},
     }
 
 
@@ -143,8 +148,8 @@ def _classes(profile: Profile) -> Table:
     table.add_column("state", no_wrap=True)
     for name in ("complete", "unseen ≤", "units", "instances", "members", "held"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, known in profile.classes.items():
-        table.add_row(f"  {name}", *_figures(known))
+    for key, known in profile.classes.items():
+        table.add_row(f"  {key}", *_figures(known))
     return table
 
 
@@ -163,9 +168,9 @@ def _figures(known: ClassProfile) -> Sequence[Text | str]:
 
 def _show(console: Console, profile: Profile, limit: int) -> None:
     console.print(_title(profile))
-    for name, known in profile.classes.items():
+    for key, known in profile.classes.items():
         console.print()
-        console.print(_class_line(name, known))
+        console.print(_class_line(key, known))
         if known.members:
             console.print(_members(known.members.values(), limit, "known"))
         if known.quarantine:
@@ -177,28 +182,34 @@ def _show(console: Console, profile: Profile, limit: int) -> None:
         console.print(Text(f"  {_label(severity):14} surprise {surprise:4.1f}  {kind:6} {_clean(member)}"))
 
 
-def _class_line(name: str, known: ClassProfile) -> Text:
+def _class_line(key: ClassKey, known: ClassProfile) -> Text:
     state = known.state.value
-    line = Text(f"{_TITLES[name]} ", style="bold").append(state, style=_STYLES[state])
+    when = "" if key.phase is Phase.STEADY else f" during {key.phase.value}"
+    line = Text(f"{_TITLES[key.behaviour]}{when} ", style="bold").append(state, style=_STYLES[state])
     line.append(
         f"  {100 * known.completeness:.1f} % complete; the next unit brings something new in at most "
         f"{100 * known.unseen_upper:.2f} % of cases ({known.units} units, {len(known.instances)} instances, "
         f"about {known.unseen_items:.0f} behaviours still unseen)"
     )
-    if known.overflow:
-        line.append(f"  {known.overflow} behaviours found no room: this class cannot become stable", style="red")
+    if known.churns:
+        line.append(f"  {known.churns}: alarms stay low", style=_STYLES["churning"])
     if known.loss_left:
         line.append(f"  events were lost: {known.loss_left} clean units to go", style="red")
     return line
 
 
-def _members(members: Iterable[Member], limit: int, what: str) -> Table:
-    ordered = sorted(members, key=lambda m: (-m.units, -m.count, m.name))
+def _members(members: Iterable[Member | Held], limit: int, what: str) -> Table:
+    ordered = sorted(members, key=lambda m: (-_units(m), -m.count, m.name))
     table = Table(box=None, show_header=False, padding=(0, 2))
     for justify in ("right", "right", "left"):
         table.add_column(justify=justify, overflow="fold")
     for member in ordered[:limit]:
-        table.add_row(f"{member.units} units", f"{member.count} times", Text(_clean(member.name)))
+        seen = f"{member.units} units" if isinstance(member, Member) else f"{len(member.instances)} instances"
+        table.add_row(seen, f"{member.count} times", Text(_clean(member.name)))
     if len(ordered) > limit:
         table.add_row("", "", Text(f"… and {len(ordered) - limit} more {what} (--limit)", style="dim"))
     return table
+
+
+def _units(member: Member | Held) -> int:
+    return member.units if isinstance(member, Member) else 0

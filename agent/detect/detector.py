@@ -25,7 +25,10 @@ WINDOW_NS = 60_000_000_000
 REPORT_NS = 5_000_000_000
 CAPACITY = 4096
 _OF_CONTAINER = ("container.", "k8s.", "cloud.", "workload")
-_VERBS = {"exec": "ran", "write": "wrote", "egress": "connected"}
+_VERBS = {
+    "exec": "ran", "write": "wrote", "read": "read", "egress": "connected", "ingress": "was connected to",
+    "listen": "listened", "credential": "changed who it is", "capability": "changed what it may do", "call": "called",
+}  # fmt: skip
 
 
 class Detector:

@@ -11,7 +11,9 @@ class LearnConfig:
     """Options of the learner. Bounds are per agent unless they say otherwise.
 
     `host_members` replaces `profile.max_members` for the host's own workload, which does far more different
-    things than a container. `cache` (exec edges recognised without making templates) is per profile.
+    things than a container. `max_members` bounds all profiles together. `cache`: exec edges recognised without making
+    templates. In a stable class, and while learning where it weighs `quorum_weight` decades, a behaviour is learned
+    only when `quorum` instances have shown it, or all where there are fewer.
     """
 
     slot_s: float = 60.0
@@ -19,6 +21,9 @@ class LearnConfig:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     host_members: int = 20_000
     max_profiles: int = 2000
+    max_members: int = 1_000_000
+    quorum: int = 2
+    quorum_weight: float = 1.0
     max_links: int = 65_536
     max_condemned_processes: int = 4096
-    cache: int = 4096
+    cache: int = 8192

@@ -4,22 +4,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.events import Exec
-from agent.learn.behaviour import EXEC, Behaviour, behaviour_of, is_behaviour, parent_marker
+from agent.events import Call, Exec
+from agent.learn.actor import Behaviour, parent_marker
+from agent.learn.behaviour import behaviours_of, is_behaviour
 from agent.learn.config import LearnConfig
+from agent.learn.judge import Case, Judge
 from agent.learn.links import Link, Links, novelty_key
+from agent.learn.lives import Life, stop, stopped_by
+from agent.learn.ports import Decisions
 from agent.learn.store import ProfileFileError, read_profiles, set_aside, write_profiles
-from agent.learn.techniques import techniques_of
+from agent.learn.tracked import Tracked
 from agent.observation import Anomaly, Observation
 from agent.source.port import BehaviourKey
-from agent.workload import Identified, Workload
-from detection.baseline.profile import CLASSES, ClassProfile, Member, Profile, State
-from detection.baseline.score import Novelty, Score, score
-from detection.finding import Severity
+from agent.workload import Container, Identified, Workload
+from detection.baseline.keys import KEYS, ClassKey, Phase
+from detection.baseline.profile import ClassProfile, Profile
+from detection.baseline.templates import address_key
 
-_HOST = "host"
 _CACHED_ARGV_BYTES = 2048
 _MAIN_PID = 1
+_HOMES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,7 @@ class ClassState:
     units: int
     members: int
     quarantined: int
-
-
-class _Tracked:
-    """A profile and the exec edges recently recognised as members of it."""
-
-    __slots__ = ("cache", "exec", "key", "profile")
-
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
-        self.key = (profile.workload, profile.version)
-        self.exec = profile.classes[EXEC]
-        self.cache: dict[tuple[object, ...], Member] = {}
+    phase: str = "steady"
 
 
 class Learner:
@@ -59,9 +52,13 @@ class Learner:
     def __init__(self, config: LearnConfig | None = None) -> None:
         self._config = config or LearnConfig()
         self._slot_ns = int(self._config.slot_s * 1e9)
-        self._tracked: dict[tuple[str, str], _Tracked] = {}
+        self._tracked: dict[tuple[str, str], Tracked] = {}
+        self._fleet: dict[tuple[str, str], Profile] = {}
+        self._cache: dict[tuple[object, ...], tuple[tuple[ClassProfile, int], ...]] = {}
         self._links = Links(self._config.max_links)
+        self._judge = Judge(self._config)
         self._condemned: dict[str, None] = {}
+        self._homes: dict[str, str] = {}
         self._closed_ns = 0
         self._refused = 0
         self._retired = 0
@@ -80,75 +77,89 @@ class Learner:
         profile, event = tracked.profile, identified.event
         profile.witnessed += 1
         profile.last_ns = event.head.time_ns
-        profile.alive.add(instance)
-        if isinstance(event, Exec):
-            return self._observe_exec(identified, event, tracked, instance)
+        life = tracked.lives.get(instance)
+        if life is None:
+            life = self._begin(tracked, identified, instance)
+        life.acted = True
+        if event.__class__ is Exec:
+            return self._observe_exec(identified, event, tracked, life)
         if not is_behaviour(event):
             return Observation(identified)
-        behaviour = behaviour_of(identified)
-        assert behaviour is not None
-        return Observation(identified, self._meet(identified, behaviour, tracked, instance)[1])
+        if event.__class__ is Call and (stopped := stopped_by(identified)) is not None:
+            self._stopped(*stopped)
+        found = behaviours_of(identified, self._homes)
+        return Observation(identified, self._meet(identified, found, tracked, life)[1] if found else ())
 
-    def _observe_exec(self, identified: Identified, event: Exec, tracked: _Tracked, instance: str) -> Observation:
+    def _observe_exec(self, identified: Identified, event: Exec, tracked: Tracked, life: Life) -> Observation:
         parent = identified.ancestors[0] if identified.ancestors else None
         key = (
+            tracked,
+            life.phase,
             parent and parent.path,
             parent and parent.argv[:1],
             parent_marker(identified),
             bool(identified.process.entry_id),
             event.path,
             event.argv,
+            event.cap_effective,
         )
-        member = tracked.cache.get(key)
-        if member is not None and member.known:
-            tracked.exec.see(member, instance, event.head.time_ns)
+        places = self._cache.get(key)
+        if places is not None:
+            for known, row in places:
+                known.touch(row, life.instance)
             return Observation(identified)
-        behaviour = behaviour_of(identified)
-        assert behaviour is not None
-        member, anomalies = self._meet(identified, behaviour, tracked, instance)
-        if member.known and event.argv_total <= _CACHED_ARGV_BYTES:
-            if len(tracked.cache) >= self._config.cache:
-                tracked.cache.clear()
-            tracked.cache[key] = member
+        found, anomalies = self._meet(identified, behaviours_of(identified), tracked, life)
+        if found and event.argv_total <= _CACHED_ARGV_BYTES:
+            if len(self._cache) >= self._config.cache:
+                self._cache.clear()
+            self._cache[key] = found
         return Observation(identified, anomalies)
 
     def _meet(
-        self, identified: Identified, behaviour: Behaviour, tracked: _Tracked, instance: str
-    ) -> tuple[Member, tuple[Anomaly, ...]]:
-        """See a behaviour: count it where it is known, judge it where it is not."""
-        known = tracked.profile.classes[behaviour.kind]
-        now_ns = identified.event.head.time_ns
-        member = known.find(behaviour.member)
+        self, identified: Identified, behaviours: tuple[Behaviour, ...], tracked: Tracked, life: Life
+    ) -> tuple[tuple[tuple[ClassProfile, int], ...], tuple[Anomaly, ...]]:
+        """See behaviours: count what is known, judge what is not. Where they are now, if all are known."""
+        phase = Phase.STEADY if identified.process.entry_id else life.phase
         anomalies: tuple[Anomaly, ...] = ()
-        if member is not None and member.known:
-            known.see(member, instance, now_ns)
-        elif member is None or instance not in member.instances:
-            member, anomalies = self._judge(identified, behaviour, known, member, instance)
-        elif known.state is State.LEARNING:
-            # Held for the company it kept: another process may still teach it. It was reported before.
-            member, _ = self._judge(identified, behaviour, known, member, instance)
-        else:
-            known.hold(behaviour.member, instance, now_ns)
+        places = []
+        for behaviour in behaviours:
+            key = KEYS[behaviour.kind][phase]
+            known = tracked.profile.classes[key]
+            row = known.row(behaviour.member)
+            if row >= 0:
+                known.touch(row, life.instance)
+            else:
+                case = Case(identified, tracked, life.instance, self._is_condemned(identified))
+                row, found = self._judge.novel(case, behaviour, key)
+                anomalies += found
+            if row >= 0:
+                places.append((known, row))
+                self._link(identified, Link(tracked, key, row, life.instance, bool(identified.process.entry_id)))
+        return (tuple(places) if len(places) == len(behaviours) else ()), anomalies
+
+    def _link(self, identified: Identified, link: Link) -> None:
         key = novelty_key(identified.event)
         if key is not None:
-            self._links.put(key, Link(tracked.key, behaviour.kind, member, instance, 1))
-        return member, anomalies
+            self._links.put(key, link)
 
-    def _judge(
-        self, identified: Identified, behaviour: Behaviour, known: ClassProfile, held: Member | None, instance: str
-    ) -> tuple[Member, tuple[Anomaly, ...]]:
-        """Score a novelty; learn it, or hold it in quarantine when it is alarming or comes from a condemned process."""
-        now_ns = identified.event.head.time_ns
-        seen_by = 1 + (len(held.instances) if held else 0)
-        novelty = Novelty(behaviour.kind, behaviour.member, behaviour.sentence, behaviour.touches, seen_by)
-        verdict = score(novelty, known, self._config.score)
-        alarming = verdict.severity is not None and verdict.severity >= Severity.MEDIUM
-        member = None
-        if not alarming and not self._is_condemned(identified):
-            member = known.learn(behaviour.member, instance, now_ns)
-        if member is None:
-            member = known.hold(behaviour.member, instance, now_ns)
-        return member, _anomalies(behaviour, verdict)
+    def _begin(self, tracked: Tracked, identified: Identified, instance: str) -> Life:
+        """An instance is seen for the first time; its addresses are those of its workload from now on."""
+        if identified.container is not None:
+            self._settle_in(identified.container, identified.workload)
+        return tracked.begin(identified, instance)
+
+    def _settle_in(self, container: Container, workload: Workload) -> None:
+        for address in container.addresses:
+            if len(self._homes) >= _HOMES:
+                self._homes.clear()
+            self._homes[address_key(address)] = workload.key
+
+    def _stopped(self, instance: str, pid: int) -> None:
+        """Someone outside asked a container's process to stop."""
+        for tracked in self._tracked.values():
+            life = tracked.lives.get(instance)
+            if life is not None:
+                stop(life, pid)
 
     def condemn(self, identified: Identified) -> None:
         """A rule condemned this event: unlearn its behaviour, and learn nothing more from its process and descendants.
@@ -162,9 +173,15 @@ class Learner:
                 self._condemned.pop(next(iter(self._condemned)))
             self._condemned[process.exec_id] = None
         tracked = self._tracked.get((identified.workload.key, identified.workload.version))
-        behaviour = behaviour_of(identified)
-        if tracked is not None and behaviour is not None:
-            tracked.profile.classes[behaviour.kind].condemn(behaviour.member)
+        if tracked is None:
+            return
+        for behaviour in behaviours_of(identified, self._homes):
+            for phase in Phase:
+                key = KEYS[behaviour.kind][phase]
+                if (phase is Phase.STEADY or key in tracked.profile.classes) and tracked.profile.classes[key].condemn(
+                    behaviour.member
+                ):
+                    self._cache.clear()
 
     def _is_condemned(self, identified: Identified) -> bool:
         if not self._condemned:
@@ -177,47 +194,88 @@ class Learner:
     def recount(self, behaviours: Iterable[tuple[BehaviourKey, int]], now_ns: int) -> None:
         """Read the kernel's filter: behaviours whose count grew happened again, in the open slot."""
         for link, growth in self._links.grown(behaviours):
-            tracked = self._tracked.get(link.profile)
-            # A profile that was retired and began anew, or a member that was unlearned, is not what the link meant.
-            if tracked is None or tracked.profile.classes[link.kind].find(link.member.name) is not link.member:
-                continue
-            profile = tracked.profile
-            profile.alive.add(link.instance)
-            profile.last_ns = now_ns
-            profile.witnessed += growth
-            profile.classes[link.kind].see(link.member, link.instance, now_ns, growth)
+            tracked = link.tracked
+            if self._tracked.get(tracked.key) is not tracked:
+                continue  # the profile was retired, and began anew perhaps
+            life = tracked.met(link.instance)
+            known = tracked.profile.classes[link.key]
+            row = known.members.current(link.row)
+            phase = Phase.STEADY if link.entered else life.phase
+            if row >= 0 and phase is not link.key.phase:
+                known, row = self._move(link, known.members.name(row), phase, now_ns)
+            tracked.profile.last_ns = now_ns
+            tracked.profile.witnessed += growth
+            if row >= 0:
+                known.touch(row, link.instance, growth)
+
+    def _move(self, link: Link, name: str, phase: Phase, now_ns: int) -> tuple[ClassProfile, int]:
+        """What began in one phase goes on in another: it is learned there, too, without a word."""
+        key = KEYS[link.key.behaviour][phase]
+        known = link.tracked.profile.classes[key]
+        row = known.row(name)
+        if row < 0:
+            row = known.take(name, link.instance, now_ns)
+        if row >= 0:
+            link.key, link.row = key, row
+        return known, row
 
     def advance(self, now_ns: int, containers: Iterable[tuple[str, Workload]] = ()) -> None:
         """Close the slot if it is over. `containers` (id, workload) are alive now: idle ones were watched too.
 
         Call it about once per slot; a call up to a tenth early counts, so that a timer's jitter costs no slots.
-        A gap of several slots is one slot: nobody knows what happened in between.
+        A gap of several slots is one slot: nobody knows what happened in between. A clock that was set back costs
+        one slot, one that was set forward none.
         """
         for instance, workload in containers:
             tracked = self._tracked.get((workload.key, workload.version))
             if tracked is not None:
-                tracked.profile.alive.add(instance)
+                tracked.met(instance)
         if not self._closed_ns or now_ns < self._closed_ns:
             self._closed_ns = now_ns
         elif now_ns - self._closed_ns >= self._slot_ns * 9 // 10:
             self._closed_ns = now_ns
             for tracked in self._tracked.values():
-                tracked.profile.close_slot()
+                tracked.close_slot(now_ns)
+            self._judge.total = sum(len(c.members) for t in self._tracked.values() for c in t.profile.classes.values())
 
     def note_loss(self, behaviour_class: str, now_ns: int, workload: Workload | None = None) -> None:
-        """Events of this class (exec, write, egress) were lost: of one workload, or somewhere on the node.
+        """Events of this class (one of CLASSES) were lost: of one workload, or somewhere on the node.
 
         Without a workload every profile is lossy in it.
         """
         for tracked in self._tracked.values():
             if workload is not None and tracked.key != (workload.key, workload.version):
                 continue
-            if behaviour_class in tracked.profile.classes:
-                tracked.profile.classes[behaviour_class].note_loss()
+            for key, known in tracked.profile.classes.items():
+                if key.behaviour == behaviour_class:
+                    known.note_loss()
+
+    def fleet(self, profile: Profile) -> None:
+        """What all agents together know of a workload, this one included. Own profiles stay what own containers
+        showed."""
+        key = (profile.workload, profile.version)
+        tracked = self._tracked.get(key)
+        if tracked is not None:
+            tracked.fleet = profile
+        elif len(self._fleet) < self._config.max_profiles:
+            self._fleet[key] = profile
+
+    def decide(self, decisions: Decisions) -> None:
+        """What people decided, from now on, in place of what they decided before."""
+        self._judge.decisions = decisions
+
+    def profiles(self) -> Iterator[Profile]:
+        """Own profiles: what this agent's containers showed."""
+        return (tracked.profile for tracked in self._tracked.values())
 
     def states(self) -> list[ClassState]:
-        """Every class of every profile."""
-        return [_state(t.profile, name) for t in self._tracked.values() for name in CLASSES]
+        """Every class of every profile that was watched: steady ones always, others once they occurred."""
+        return [
+            _state(profile, key, known)
+            for profile in self.profiles()
+            for key, known in profile.classes.items()
+            if key.phase is Phase.STEADY or known.units or len(known.members)
+        ]
 
     def dropped(self) -> dict[str, int]:
         """What was refused or let go for want of room, by cause."""
@@ -234,7 +292,7 @@ class Learner:
 
     def save(self, path: Path, now_ns: int = 0) -> None:
         """Write all profiles atomically. Raises: ProfileFileError."""
-        write_profiles(path, self._profiles(), now_ns or self._closed_ns)
+        write_profiles(path, self.profiles(), now_ns or self._closed_ns)
 
     def load(self, path: Path) -> ProfileFileError | None:
         """Take over the profiles of a file. A broken one is set aside and counted, and its error given back."""
@@ -247,20 +305,18 @@ class Learner:
             self._adopt(profile)
         return None
 
-    def _profiles(self) -> Iterator[Profile]:
-        return (tracked.profile for tracked in self._tracked.values())
-
-    def _track(self, workload: Workload) -> _Tracked | None:
+    def _track(self, workload: Workload) -> Tracked | None:
         tracked = self._tracked.get((workload.key, workload.version))
         if tracked is None and self._make_room():
             config = self._config.profile
-            if workload.key == _HOST:
+            if workload.key == "host" or workload.key.startswith("host/"):
                 config = replace(config, max_members=self._config.host_members)
             tracked = self._adopt(Profile(workload.key, workload.version, config))
         return tracked
 
-    def _adopt(self, profile: Profile) -> _Tracked:
-        tracked = _Tracked(profile)
+    def _adopt(self, profile: Profile) -> Tracked:
+        tracked = Tracked(profile)
+        tracked.fleet = self._fleet.pop(tracked.key, None)
         self._tracked[tracked.key] = tracked
         return tracked
 
@@ -268,42 +324,26 @@ class Learner:
         """Room for one more profile, if need be that of the profile unused for longest. False when all are in use."""
         if len(self._tracked) < self._config.max_profiles:
             return True
-        idle = [t for t in self._tracked.values() if not t.profile.alive]
+        idle = [t for t in self._tracked.values() if not any(life.acted for life in t.lives.values())]
         if not idle:
             self._refused += 1
             return False
         del self._tracked[min(idle, key=lambda t: t.profile.last_ns).key]
+        self._cache.clear()
         self._retired += 1
         return True
 
 
-def _anomalies(behaviour: Behaviour, verdict: Score) -> tuple[Anomaly, ...]:
-    if verdict.severity is None:
-        return ()
-    anomaly = Anomaly(
-        behaviour=behaviour.kind,
-        member=behaviour.member,
-        surprise=verdict.surprise,
-        severity=verdict.severity,
-        state=verdict.state.value,
-        completeness=verdict.completeness,
-        nearest=tuple(neighbour.name for neighbour in verdict.nearest),
-        reasons=verdict.reasons,
-        techniques=techniques_of(behaviour),
-    )
-    return (anomaly,)
-
-
-def _state(profile: Profile, name: str) -> ClassState:
-    known = profile.classes[name]
+def _state(profile: Profile, key: ClassKey, known: ClassProfile) -> ClassState:
     return ClassState(
         profile.workload,
         profile.version,
-        name,
+        key.behaviour,
         known.state.value,
         known.completeness,
         known.unseen_upper,
         known.units,
         known.observed,
         len(known.quarantine),
+        key.phase.value,
     )

@@ -5,27 +5,30 @@ each key of the filter, the member the first event was learned as.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from struct import Struct
 
-from agent.events import Connection, Event, EventType, FileFlag, Open, Socket
+from agent.events import Call, CallKind, Connection, Event, EventType, FileFlag, Open, Socket
+from agent.learn.tracked import Tracked
 from agent.source.port import BehaviourKey
-from detection.baseline.profile import Member
+from detection.baseline.keys import ClassKey
 
 _OBJECT_SIZE = 24
 _FILE = Struct("<QIIII")  # struct opened: ev_file_id, access, name
 _WRITES, _UNLINKED, _TRUNCATES = 1, 2, 4  # enum access
 _O_TRUNC = 0o1000
 _PEER = Struct("<16sHHHH")  # struct peer: address, port, family, protocol, deed
+_CALL = Struct("<QQII")  # struct call_object: same, kind, failed
 _AF_INET, _AF_INET6 = 2, 10
 _EPHEMERAL_PORT = 32768  # from here on the kernel takes all UDP ports for one
+_MAP_KIND = 0x23  # of mmap's flags
+_WORD = (1 << 64) - 1
 
 
 def novelty_key(event: Event) -> BehaviourKey | None:
     """The key under which the kernel's filter holds this event's behaviour (bpf: ev_novelty_key); None without one.
 
     The object of an open is the file's identity, the access and the name it was opened by, that of a connection
-    the peer, the port of the side that serves, the family and the protocol.
+    the peer, the port of the side that serves, the family and the protocol, that of a call what tells it from others.
     """
     if isinstance(event, Open):
         opened = _FILE.pack(*event.file, _access(event), event.name)
@@ -40,7 +43,7 @@ def novelty_key(event: Event) -> BehaviourKey | None:
         deed = event.op | -event.result << 8 & 0xFF00
         peer = _PEER.pack(event.peer.packed, port, event.family, event.protocol, deed)
         return BehaviourKey(event.head.task.cgroup_id, EventType.SOCKET, event.exe, peer)
-    return None
+    return _of_call(event) if isinstance(event, Call) else None
 
 
 def _access(event: Open) -> int:
@@ -49,23 +52,59 @@ def _access(event: Open) -> int:
     return writes | truncates | (_UNLINKED if event.file_flags & FileFlag.UNLINKED else 0)
 
 
-@dataclass(slots=True)
-class Link:
-    """Where a key leads: a member of the class `kind` of the profile `profile`, and the count at the last reading."""
+def _of_call(event: Call) -> BehaviourKey | None:
+    same = _same(event)
+    if same is None:
+        return None
+    failed = event.result < 0 and event.call is not CallKind.MMAP_WX
+    called = _CALL.pack(same[0] & _WORD, same[1] & _WORD, event.call, failed)
+    return BehaviourKey(event.head.task.cgroup_id, EventType.CALL, event.exe, called)
 
-    profile: tuple[str, str]
-    kind: str
-    member: Member
-    instance: str
-    count: int
+
+def _same(event: Call) -> tuple[int, int] | None:  # noqa: PLR0911 - one case for each call
+    """What makes two calls the same behaviour (bpf: struct call, `same`); None for those that are always reported."""
+    args = event.args
+    match event.call:
+        case CallKind.SETNS | CallKind.BPF | CallKind.PERF_EVENT_OPEN:
+            return args[0], args[1]
+        case CallKind.UNSHARE | CallKind.USERFAULTFD | CallKind.KEYCTL:
+            return args[0], 0
+        case CallKind.PROCESS_VM_READ | CallKind.PROCESS_VM_WRITE:
+            return event.target_start_ns, event.target_pid
+        case CallKind.MMAP_WX:
+            return args[3] & _MAP_KIND, 0
+        case CallKind.MPROTECT_WX:
+            return 0, 0
+        case CallKind.IO_URING_SETUP:
+            return args[1], 0
+        case CallKind.MEMFD_CREATE:
+            return args[0], int.from_bytes(event.text.encode()[:7], "little")
+        case _:
+            return None
+
+
+class Link:
+    """Where a key leads: the member in `row` of the class `key` of a profile, and the count at the last reading.
+
+    `entered`: shown by a process tree that came from outside, which has no phases.
+    """
+
+    __slots__ = ("count", "entered", "instance", "key", "row", "tracked")
+
+    def __init__(self, tracked: Tracked, key: ClassKey, row: int, instance: str, entered: bool) -> None:
+        self.tracked, self.key, self.row, self.instance, self.entered = tracked, key, row, instance, entered
+        self.count = 1
 
 
 class Links:
-    """A bounded map of keys to links; when it is full the oldest goes, counted in `evicted`."""
+    """A bounded map of keys to links; when it is full the oldest goes, counted in `evicted`.
+
+    Only a hash of each key is kept: the keys of two behaviours meet once in 2⁶⁴, and would then be counted as one.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._links: dict[BehaviourKey, Link] = {}
+        self._links: dict[int, Link] = {}
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -73,10 +112,11 @@ class Links:
 
     def put(self, key: BehaviourKey, link: Link) -> None:
         """Remember where the key leads. An event under a known key (re-armed, say) starts counting anew."""
-        if key not in self._links and len(self._links) >= self._limit:
+        short = hash(key)
+        if short not in self._links and len(self._links) >= self._limit:
             self._links.pop(next(iter(self._links)))
             self.evicted += 1
-        self._links[key] = link
+        self._links[short] = link
 
     def grown(self, behaviours: Iterable[tuple[BehaviourKey, int]]) -> Iterator[tuple[Link, int]]:
         """Links whose count grew since the last reading, and by how much. Keys that lead nowhere are skipped.
@@ -84,7 +124,7 @@ class Links:
         A count that shrank was reset (the key was forgotten and is new): all of it is growth.
         """
         for key, count in behaviours:
-            link = self._links.get(key)
+            link = self._links.get(hash(key))
             if link is None or link.count == count:
                 continue
             growth = count - link.count if count > link.count else count

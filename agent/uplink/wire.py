@@ -98,6 +98,7 @@ def _ledger(ledger: Ledger) -> agent_pb2.Ledger:
                 state=p.state,
                 completeness=p.completeness,
                 members=p.members,
+                phase=p.phase,
             )
             for p in ledger.profiles
         ],

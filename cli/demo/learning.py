@@ -45,6 +45,8 @@ def states(status: dict[str, Any]) -> list[ClassState]:
     found = []
     for profile in status.get("profiles", []):
         key = str(profile["workload"]).split("/")
+        if profile.get("phase", "steady") != "steady":
+            continue
         if key[:2] == ["k8s", NAMESPACE] and len(key) == 5 and key[3] == key[4]:
             known = (profile["state"], float(profile["completeness"]), int(profile["members"]))
             found.append(ClassState(key[3], str(profile["behaviour"]), *known))

@@ -1,19 +1,28 @@
 """Profiles as plain data and back; what is kept on disk and shown for review.
 
-Format version 1. Only what was counted is kept: members whose first unit is still open are left out (the sensor
+Format 2. Only what was counted is kept: members whose first unit is still open are left out (the sensor
 reports them again). Unknown keys are refused, so that a file from a newer version is not half understood.
+Format 1 (three classes, no phases) is read, too: `detection.baseline.migration`.
 """
 
 from typing import Any
 
-from detection.baseline.profile import CLASSES, ClassProfile, Member, Profile, ProfileConfig
+import orjson
+
+from detection.baseline.keys import ClassKey
+from detection.baseline.members import INSTANCE_BITS, Member
+from detection.baseline.profile import ClassProfile, Held, Profile, ProfileConfig
 from detection.errors import DetectionError
 
-FORMAT = 1
-_COUNTERS = ("units", "overflow", "evicted", "losses", "loss_left")
-_CLASS_KEYS = frozenset({*_COUNTERS, "was_stable", "novel", "instances", "members", "quarantine", "condemned"})
-_PROFILE_KEYS = frozenset({"workload", "version", "witnessed", "last_ns", "classes"})
+FORMAT = 2
+_COUNTERS = ("slots", "burst_units", "burst_slots", "overflow", "evicted", "losses", "loss_left")
+_FLAGS = ("was_stable", "was_churning")
+_CLASS_KEYS = frozenset({*_COUNTERS, *_FLAGS, "windows", "instances", "members", "quarantine", "condemned"})
+_PROFILE_KEYS = frozenset({"workload", "version", "witnessed", "last_ns", "classes", "notes"})
 _LARGEST = 1 << 63
+_MOST_NOTES = 64 << 10  # bytes as JSON
+_MOST_WINDOWS = 64
+_SECOND_NS = 1_000_000_000
 
 
 class ArchiveError(DetectionError):
@@ -27,7 +36,8 @@ def profile_to_dict(profile: Profile) -> dict[str, Any]:
         "version": profile.version,
         "witnessed": profile.witnessed,
         "last_ns": profile.last_ns,
-        "classes": {name: _class_to_dict(behaviours) for name, behaviours in profile.classes.items()},
+        "classes": {str(key): _class_to_dict(known) for key, known in profile.classes.items()},
+        "notes": profile.notes,
     }
 
 
@@ -36,66 +46,85 @@ def profile_from_dict(data: Any, config: ProfileConfig) -> Profile:
     _expect(isinstance(data, dict) and set(data) == _PROFILE_KEYS, "a profile", data)
     workload, version, classes = data["workload"], data["version"], data["classes"]
     _expect(isinstance(workload, str) and isinstance(version, str), "workload and version", data)
-    _expect(isinstance(classes, dict) and set(classes) == set(CLASSES), f"classes of {workload}", classes)
+    _expect(isinstance(classes, dict), f"classes of {workload}", classes)
     profile = Profile(workload, version, config)
     profile.witnessed = _number(data["witnessed"], "witnessed")
     profile.last_ns = _number(data["last_ns"], "last_ns")
-    for name in CLASSES:
-        _fill_class(profile.classes[name], classes[name], f"{workload} {name}")
+    profile.notes = _notes(data["notes"], workload)
+    for name, known in classes.items():
+        _fill_class(profile.classes[_key(name)], known, f"{workload} {name}")
     return profile
 
 
-def _class_to_dict(behaviours: ClassProfile) -> dict[str, Any]:
+def _class_to_dict(known: ClassProfile) -> dict[str, Any]:
     return {
-        **{name: getattr(behaviours, name) for name in _COUNTERS},
-        "was_stable": behaviours.was_stable,
-        "novel": behaviours.novel,
-        "instances": sorted(behaviours.instances),
-        "members": {m.name: _member_to_list(m) for m in behaviours.members.values() if m.units},
-        "quarantine": {m.name: _member_to_list(m) for m in behaviours.quarantine.values()},
-        "condemned": behaviours.condemned,
+        **{name: getattr(known, name) for name in (*_COUNTERS, *_FLAGS)},
+        "windows": known.windows,
+        "instances": list(known.instances),
+        "members": {m.name: _member_to_list(m) for m in known.members.values() if m.units},
+        "quarantine": {
+            h.name: [h.count, h.first_ns, h.last_ns, sorted(h.instances)] for h in known.quarantine.values()
+        },
+        "condemned": known.condemned,
     }
 
 
-def _member_to_list(member: Member) -> list[Any]:
-    return [
-        member.count, member.units, member.first_unit, member.first_ns, member.last_ns, sorted(member.instances)
-    ]  # fmt: skip
+def _member_to_list(member: Member) -> list[int]:
+    first_s, last_s = member.first_ns // _SECOND_NS, member.last_ns // _SECOND_NS
+    return [member.count, member.units, member.first_unit, first_s, last_s, member.instances]
 
 
-def _fill_class(behaviours: ClassProfile, data: Any, where: str) -> None:
+def _key(name: Any) -> ClassKey:
+    try:
+        return ClassKey.parse(_text(name, "a class"))
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
+
+
+def _notes(data: Any, where: str) -> dict[str, Any]:
+    _expect(isinstance(data, dict), f"notes of {where}", data)
+    _expect(len(orjson.dumps(data)) <= _MOST_NOTES, f"at most {_MOST_NOTES} bytes of notes of {where}", "more")
+    return dict(data)
+
+
+def _fill_class(known: ClassProfile, data: Any, where: str) -> None:
     _expect(isinstance(data, dict) and set(data) == _CLASS_KEYS, where, data)
     for name in _COUNTERS:
-        setattr(behaviours, name, _number(data[name], f"{where} {name}"))
-    behaviours.was_stable = data["was_stable"] is True
-    behaviours.novel = [_number(n, f"{where} novel") for n in _list(data["novel"], where)]
-    behaviours.instances = {_text(i, where) for i in _list(data["instances"], where)}
-    behaviours.members = {m.name: m for m in _members(data["members"], where, known=True)}
-    behaviours.quarantine = {m.name: m for m in _members(data["quarantine"], where, known=False)}
+        setattr(known, name, _number(data[name], f"{where} {name}"))
+    for name in _FLAGS:
+        setattr(known, name, data[name] is True)
+    known.windows = _windows(data["windows"], where)
+    known.units = sum(units for units, _ in known.windows)
+    known.instances = {_text(i, where): n for n, i in enumerate(_list(data["instances"], where))}
+    _expect(isinstance(data["members"], dict), f"{where} members", data["members"])
+    for name, row in data["members"].items():
+        known.restore(_member(name, row, where))
+    _expect(isinstance(data["quarantine"], dict), f"{where} quarantine", data["quarantine"])
+    known.quarantine = {name: _held(name, row, where) for name, row in data["quarantine"].items()}
     _expect(isinstance(data["condemned"], dict), f"{where} condemned", data["condemned"])
-    behaviours.condemned = {_text(k, where): _number(v, where) for k, v in data["condemned"].items()}
-    _recount(behaviours)
+    known.condemned = {_text(k, where): _number(v, where) for k, v in data["condemned"].items()}
 
 
-def _recount(behaviours: ClassProfile) -> None:
-    """Derive what the members determine, so that a file cannot contradict itself."""
-    units = [m.units for m in behaviours.members.values()]
-    behaviours.observed = len(units)
-    behaviours.incidences = sum(units)
-    behaviours.uniques = units.count(1)
-    behaviours.duplicates = units.count(2)
+def _windows(data: Any, where: str) -> list[list[int]]:
+    windows = [[_number(n, f"{where} windows") for n in _list(pair, f"{where} windows")] for pair in _list(data, where)]
+    _expect(len(windows) <= _MOST_WINDOWS, f"{where}: at most {_MOST_WINDOWS} windows", len(windows))
+    for pair in windows:
+        _expect(len(pair) == 2 and pair[1] <= pair[0], f"{where}: units and novel units", pair)
+    return windows
 
 
-def _members(data: Any, where: str, known: bool) -> list[Member]:
-    _expect(isinstance(data, dict), where, data)
-    return [_member(_text(name, where), row, where, known) for name, row in data.items()]
-
-
-def _member(name: str, row: Any, where: str, known: bool) -> Member:
+def _member(name: Any, row: Any, where: str) -> Member:
     _expect(isinstance(row, list) and len(row) == 6, f"{where} member", row)
-    count, units, first_unit, first_ns, last_ns = (_number(n, f"{where} member") for n in row[:5])
-    instances = {_text(i, where) for i in _list(row[5], where)}
-    return Member(name, first_ns, last_ns, count, units, first_unit, instances, known)
+    count, units, first_unit, first_s, last_s, instances = (_number(n, f"{where} member") for n in row)
+    _expect(units > 0 and instances < 1 << INSTANCE_BITS, f"{where} member", row)
+    _expect(max(first_s, last_s) < _LARGEST // _SECOND_NS, f"{where} member's times", row)
+    return Member(_text(name, where), count, units, first_unit, first_s * _SECOND_NS, last_s * _SECOND_NS, instances)
+
+
+def _held(name: Any, row: Any, where: str) -> Held:
+    _expect(isinstance(row, list) and len(row) == 4, f"{where} quarantine", row)
+    count, first_ns, last_ns = (_number(n, f"{where} quarantine") for n in row[:3])
+    return Held(_text(name, where), first_ns, last_ns, count, {_text(i, where) for i in _list(row[3], where)})
 
 
 def _number(value: Any, where: str) -> int:

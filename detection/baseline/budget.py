@@ -57,13 +57,17 @@ class Status(StrEnum):
 
 
 class Ruling(NamedTuple):
-    """What the budget says of one novelty. `per_week`: novelties at least as strange a week, this one included."""
+    """What the budget says of one novelty. `per_week`: novelties at least as strange a week, this one included.
+
+    `surpassed`: one before was at least as strange.
+    """
 
     passes: bool
     begins: bool  # it begins an alarm: tell the record when the novelty is reported
     proven: bool
     per_week: float
     p_value: float
+    surpassed: bool
     reason: str
 
 
@@ -73,8 +77,9 @@ def rule(key: str, strangeness: float, calibration: Calibration, config: BudgetC
     proven, passes = _proven(standing, config), _passes(standing, strangeness, config)
     same = _in_alarm(calibration, config)
     reason = _reason(standing, config, passes, same)
+    surpassed = standing.at_least > 0 or not standing.exact
     per_week = standing.per_slot * config.slots_per_week
-    return Ruling(passes or same, passes and not same, proven, per_week, standing.p_value, reason)
+    return Ruling(passes or same, passes and not same, proven, per_week, standing.p_value, surpassed, reason)
 
 
 def _proven(standing: Standing, config: BudgetConfig) -> bool:

@@ -12,7 +12,7 @@ Pure functions over plain numbers; no state, no I/O.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, expm1, log, log1p
+from math import exp, expm1, log, log1p, sqrt
 
 FIRST_WINDOW = 8  # the windows of the bound start after 0, 8, 16, 32, … units
 MAX_WINDOWS = 40
@@ -26,7 +26,8 @@ class Incidence:
 
     `units` T; `uniques` Q1 and `duplicates` Q2: behaviours seen in exactly one and two units;
     `incidences` U: sum over behaviours of the units each was seen in; `observed` S_obs: number of behaviours;
-    `novel`: how many units brought something new, split by window (`window_of` the unit's ordinal).
+    `novel`: how many units brought something new, split by window; `spans`: how many units each window has, by
+    default those of one observer (`window_of` the unit's ordinal). Windows of several observers add up.
     """
 
     units: int = 0
@@ -35,11 +36,20 @@ class Incidence:
     incidences: int = 0
     observed: int = 0
     novel: Sequence[int] = ()
+    spans: Sequence[int] = ()
 
 
 def window_of(unit: int) -> int:
     """Index of the window in which unit number `unit` (from 1) lies: 0 up to the 8th, 1 up to the 16th, doubling."""
     return min(((unit - 1) // FIRST_WINDOW).bit_length(), MAX_WINDOWS - 1)
+
+
+def spans_of(units: int) -> list[int]:
+    """How many units each window of one observer has after that many units."""
+    if not units:
+        return []
+    starts = [_window_start(index) for index in range(window_of(units) + 1)]
+    return [end - start for start, end in zip(starts, [*starts[1:], units], strict=True)]
 
 
 def _window_start(index: int) -> int:
@@ -123,13 +133,15 @@ def unseen_upper(data: Incidence, confidence: float = 0.95) -> float:
     threshold the tests are nested in T, so "the bound is below the target" is wrong with probability at most
     1 − confidence even though it is looked at after every unit. Assumes units drawn alike: a behaviour that
     comes once a week is not in the promise until weeks were watched.
+
+    Over several observers that share what they know, every unit of each had at least today's chance too: their
+    windows add up, index by index, and the bound holds for what all of them know together.
     """
-    bound, since = 1.0, 0
-    if data.units == 0:
-        return 1.0
-    for index in range(window_of(data.units), -1, -1):
+    bound, since, trials = 1.0, 0, 0
+    spans = data.spans or spans_of(data.units)
+    for index in range(len(spans) - 1, -1, -1):
         since += data.novel[index] if index < len(data.novel) else 0
-        trials = data.units - _window_start(index)
+        trials += spans[index]
         if trials <= since or since > _MAX_SUCCESSES:
             continue
         error = (1.0 - confidence) / ((index + 1) * (index + 2) * (since + 1) * (since + 2))
@@ -137,3 +149,27 @@ def unseen_upper(data: Incidence, confidence: float = 0.95) -> float:
         if binomial_upper(0, trials, error) < bound and since / trials < bound:
             bound = min(bound, binomial_upper(since, trials, error))
     return bound
+
+
+def rate_lower(successes: int, trials: int, deviations: float = 1.645) -> float:
+    """One-sided lower confidence bound of a rate (95 % by default). Wilson 1927, JASA 22:209."""
+    if trials == 0:
+        return 0.0
+    rate, square = successes / trials, deviations * deviations
+    middle = rate + square / (2 * trials)
+    spread = deviations * sqrt(rate * (1 - rate) / trials + square / (4 * trials * trials))
+    return max(0.0, (middle - spread) / (1 + square / trials))
+
+
+def does_not_converge(spans: Sequence[int], novel: Sequence[int], least_rate: float) -> bool:
+    """Whether novelty keeps coming: in the two newest windows (at least half of all units) surely more often than
+    `least_rate`, and more than half as often as before them.
+
+    Novelty of a behaviour set that is finite, however large, falls at least about as 1/units in the end, so its
+    rate halves when the units double.
+    """
+    recent, recent_novel = sum(spans[-2:]), sum(novel[-2:])
+    before, before_novel = sum(spans[:-2]), sum(novel[:-2])
+    if not before or rate_lower(recent_novel, recent) <= least_rate:
+        return False
+    return 2 * recent_novel * before > before_novel * recent

@@ -1,19 +1,37 @@
 """What one workload does: a profile of behaviour classes, each a set of templates with incidence counts.
 
-A profile is fed within sampling units. A unit is one container instance during one time slot; it is open while
-the slot lasts (`see`) and counted when the slot ends (`close_slot`). Everything is bounded, and what does not fit is
-counted. Single-threaded, no clock: every time is passed in (Unix nanoseconds).
+A profile is fed within sampling units. A steady unit is one container instance during one time slot; it is open while
+the slot lasts (`touch`) and counted when the slot ends (`close_slot`). A unit of startup or shutdown is one start or
+stop (`close_unit`). Everything is bounded, and what does not fit is counted. Single-threaded, no clock: every time is
+passed in (Unix nanoseconds).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
-from detection.baseline.completeness import Incidence, coverage, unseen_items, unseen_upper, window_of
+from detection.baseline.completeness import (
+    Incidence,
+    coverage,
+    does_not_converge,
+    unseen_items,
+    unseen_upper,
+    window_of,
+)
+from detection.baseline.folding import Exact, covers, deepest_crowd, files_of_a_kind
+from detection.baseline.keys import CLASSES, KEYS, ClassKey, Phase
+from detection.baseline.members import INSTANCE_BITS, Member, Members
+from detection.baseline.templates import read_is_exact, write_is_exact
 
-CLASSES = ("exec", "write", "egress")
-_INSTANCES_PER_MEMBER = 16
+__all__ = [
+    "CLASSES", "KEYS", "ClassKey", "ClassProfile", "Held", "Member", "Phase", "Profile", "ProfileConfig", "State",
+]  # fmt: skip
+
 _INSTANCES_PER_CLASS = 1024
+_INSTANCES_PER_HELD = 16
+_FOLDED: dict[str, Exact] = {"write": write_is_exact, "read": read_is_exact}
+_FIRST_FOLD = 32  # members; again whenever they have doubled
 
 
 class State(StrEnum):
@@ -21,6 +39,7 @@ class State(StrEnum):
 
     LEARNING = "learning"
     STABLE = "stable"  # the unseen mass is provably small
+    CHURNING = "churning"  # new behaviours keep coming, and no fewer than before: it does not converge
     LOSSY = "lossy"  # events of the class were lost: what looks new may only have been missed
 
 
@@ -31,6 +50,10 @@ class ProfileConfig:
     A class is stable when P(next unit brings something new) ≤ `target` with `confidence`, after at least `min_units`.
     A class without members is stable ("does nothing") only after `empty_factor` times the units and at
     `target` / `empty_factor`. It stays stable until the bound exceeds `hysteresis` × `target`.
+
+    A class churns when after `churn_units` more than `churn_rate` of its recent units bring something new and that
+    does not fall (`completeness.does_not_converge`), or when it found no room. It stops churning when the recent rate
+    is below `churn_rate` / `hysteresis`.
     """
 
     target: float = 0.02
@@ -38,105 +61,151 @@ class ProfileConfig:
     min_units: int = 30
     empty_factor: float = 2.0
     hysteresis: float = 2.0
+    churn_units: int = 200
+    churn_rate: float = 0.1
     clean_units: int = 60  # after a loss, this many units without one
+    clean_starts: int = 5  # the same for starts and stops
     max_members: int = 2000
     max_quarantined: int = 256
     max_condemned: int = 1024
 
 
 @dataclass(slots=True, eq=False)
-class Member:
-    """One behaviour. `units` is its incidence, `count` how often it was seen at all."""
+class Held:
+    """A behaviour in quarantine: seen, not learned. Up to 16 instances are told apart."""
 
     name: str
     first_ns: int
     last_ns: int
     count: int = 0
-    units: int = 0
-    first_unit: int = 0  # ordinal of the first unit that had it; 0 while that unit is still open
-    instances: set[str] = field(default_factory=set)  # at most 16 are told apart
-    known: bool = True  # False: quarantined, or forgotten
+    instances: set[str] = field(default_factory=set)
 
-    def seen_by(self, instance: str) -> None:
-        """Note an instance that shows this behaviour."""
-        if len(self.instances) < _INSTANCES_PER_MEMBER:
+    def seen(self, instance: str, now_ns: int) -> None:
+        """It happened once more."""
+        self.count += 1
+        self.last_ns = now_ns
+        if len(self.instances) < _INSTANCES_PER_HELD:
             self.instances.add(instance)
 
 
 class ClassProfile:
-    """One behaviour class of one workload."""
+    """One behaviour class of one workload in one phase. `behaviour`: its members may then be folded (read, write).
 
-    def __init__(self, config: ProfileConfig) -> None:
+    Who is in a hurry asks for rows (`row`, `touch`); everyone else for values (`find`, `see`).
+    """
+
+    __slots__ = (
+        "_bound", "_config", "_dirty", "_exact", "_fold_at", "_folded", "_open", "burst_slots", "burst_units",
+        "condemned", "duplicates", "evicted", "incidences", "instances", "loss_left", "losses", "members", "observed",
+        "overflow", "quarantine", "slots", "uniques", "units", "was_churning", "was_stable", "windows",
+    )  # fmt: skip
+
+    def __init__(self, config: ProfileConfig, behaviour: str = "") -> None:
         self._config = config
-        self.members: dict[str, Member] = {}
-        self.quarantine: dict[str, Member] = {}
+        self._exact = _FOLDED.get(behaviour)
+        self._folded = False
+        self._fold_at = _FIRST_FOLD
+        self.members = Members()
+        self.quarantine: dict[str, Held] = {}
         self.condemned: dict[str, int] = {}
-        self.instances: set[str] = set()
+        self.instances: dict[str, int] = {}  # in the order they came, by number
         self.units = self.uniques = self.duplicates = self.incidences = self.observed = 0
-        self.novel: list[int] = []
+        self.windows: list[list[int]] = []  # [units, slots that brought something new], see completeness.window_of
+        self.slots = 0  # in which units were counted
+        self.burst_units = self.burst_slots = 0  # units and slots that brought something new, without the first slot
         self.overflow = 0  # behaviours that found no room: the class can no longer become stable
         self.evicted = 0  # quarantined or condemned behaviours that made room for newer ones
         self.losses = 0  # slots in which events were lost
         self.loss_left = 0  # clean units still to come before the class can be trusted again
         self.was_stable = False
+        self.was_churning = False
         self._dirty = False
-        self._open: dict[str, set[Member]] = {}
+        self._open: dict[str, dict[int, int]] = {}  # instance → row → times
         self._bound: tuple[int, float] = (-1, 1.0)
 
-    def find(self, name: str) -> Member | None:
-        """The member of that name, known or in quarantine."""
-        return self.members.get(name) or self.quarantine.get(name)
+    def row(self, name: str) -> int:
+        """The row of the known member of that name, or of the folded one that covers it; -1 for none."""
+        row = self.members.find(name)
+        if row < 0 and self._folded and self._exact:
+            for wider in covers(name, self._exact):
+                row = self.members.find(wider)
+                if row >= 0:
+                    break
+        return row
 
-    def see(self, member: Member, instance: str, now_ns: int, times: int = 1) -> None:
-        """`member` happened `times` in the open unit of `instance`."""
-        member.count += times
-        member.last_ns = now_ns
+    def find(self, name: str) -> Member | Held | None:
+        """The known member of that name or the one that covers it, else what is in quarantine under it."""
+        row = self.row(name)
+        return self.members.at(row) if row >= 0 else self.quarantine.get(name)
+
+    def touch(self, row: int, instance: str, times: int = 1) -> None:
+        """The member in that row happened `times` in the open unit of `instance`."""
         unit = self._open.get(instance)
         if unit is None:
-            unit = self._open[instance] = set()
-        unit.add(member)
+            unit = self._open[instance] = {}
+        unit[row] = unit.get(row, 0) + times
+
+    def see(self, member: Member, instance: str, now_ns: int, times: int = 1) -> None:
+        """A known member happened `times` in the open unit of `instance`; its count grows when the unit ends."""
+        self.touch(member.row, instance, times)
 
     def learn(self, name: str, instance: str, now_ns: int) -> Member | None:
-        """Take a new member, or one out of quarantine; None (and counted) when there is no room or it was condemned."""
+        """As `take`, giving the member or None."""
+        row = self.take(name, instance, now_ns)
+        return self.members.at(row) if row >= 0 else None
+
+    def take(self, name: str, instance: str, now_ns: int) -> int:
+        """Take a new member, or one out of quarantine; its row, -1 (and counted) without room or if condemned."""
         if name in self.condemned:
             self.condemned[name] += 1
-            return None
-        if len(self.members) >= self._config.max_members:
-            self.overflow += 1
-            self._forget_bound()
-            return None
-        member = self.quarantine.pop(name, None) or Member(name, now_ns, now_ns)
-        member.known = True
-        self.members[name] = member
-        self.see(member, instance, now_ns)
-        return member
+            return -1
+        if len(self.members) >= self._config.max_members and not self._fold_all():
+            self.refuse()
+            return -1
+        held = self.quarantine.pop(name, None)
+        first_ns = held.first_ns if held else now_ns
+        row = self._folded_row(self.members.add(Member(name, 0, first_ns=first_ns, last_ns=now_ns)))
+        self.touch(row, instance)
+        return row
 
-    def hold(self, name: str, instance: str, now_ns: int) -> Member:
+    def refuse(self) -> None:
+        """A behaviour found no room: what the class holds is not all it has seen."""
+        self.overflow += 1
+        self._forget_bound()
+
+    def restore(self, member: Member) -> None:
+        """Put in a member that was counted elsewhere: in a file, or by other agents."""
+        self.members.add(member)
+        self._folded = self._folded or (self._exact is not None and "*" in member.name[-40:])
+        self.observed += 1
+        self.incidences += member.units
+        self.uniques += member.units == 1
+        self.duplicates += member.units == 2
+        self._forget_bound()
+
+    def hold(self, name: str, instance: str, now_ns: int) -> Held:
         """Put a behaviour in quarantine, or count it there; the oldest makes room."""
-        member = self.quarantine.get(name)
-        if member is None:
+        held = self.quarantine.get(name)
+        if held is None:
             if len(self.quarantine) >= self._config.max_quarantined:
                 self.quarantine.pop(next(iter(self.quarantine)))
                 self.evicted += 1
-            member = self.quarantine[name] = Member(name, now_ns, now_ns, known=False)
-        member.count += 1
-        member.last_ns = now_ns
-        member.seen_by(instance)
-        return member
+            held = self.quarantine[name] = Held(name, now_ns, now_ns)
+        held.seen(instance, now_ns)
+        return held
 
     def condemn(self, name: str) -> bool:
         """Never learn this behaviour; unlearn it if its first unit is still open. Whether it was unlearned."""
-        member = self.members.get(name)
-        if member is not None and member.units:
+        row = self.members.find(name)
+        if row >= 0 and self.members.units(row):
             return False
         if len(self.condemned) >= self._config.max_condemned:
             self.condemned.pop(next(iter(self.condemned)))
             self.evicted += 1
         self.condemned.setdefault(name, 0)
-        if member is None:
+        if row < 0:
             return False
-        member.known = False
-        del self.members[name]
+        self.members.remove(row)
         return True
 
     def note_loss(self) -> None:
@@ -146,57 +215,180 @@ class ClassProfile:
         self.loss_left = self._config.clean_units
         self._forget_bound()
 
-    def close_slot(self, alive: Iterable[str]) -> None:
-        """End the slot: one unit for each instance in `alive`.
+    def close_slot(self, alive: Iterable[str], now_ns: int = 0) -> None:
+        """End the slot: one unit for each instance in `alive`. Every open unit ends.
 
         A slot with losses is no evidence of absence: its units are not counted, its members stay.
         """
         opened, self._open = self._open, {}
-        if self._dirty:
-            self._dirty = False
+        dirty, self._dirty = self._dirty, False
+        for unit in opened.values():
+            self._count(unit, now_ns)
+        if dirty:
             return
-        for instance in alive:
-            if len(self.instances) < _INSTANCES_PER_CLASS:
-                self.instances.add(instance)
-            self._close_unit(instance, opened.get(instance, set()))
-        self.was_stable = self.state is State.STABLE or (self.was_stable and self.loss_left > 0)
+        self._close([((instance,), opened.get(instance, {})) for instance in alive])
 
-    def _close_unit(self, instance: str, seen: set[Member]) -> None:
+    def close_unit(self, instances: Iterable[str], now_ns: int = 0) -> None:
+        """End one unit that several instances made together, say the starts within one slot; others stay open."""
+        seen: dict[int, int] = {}
+        names = tuple(instances)
+        for instance in names:
+            unit = self._open.pop(instance, {})
+            self._count(unit, now_ns)
+            seen.update(unit)
+        dirty, self._dirty = self._dirty, self._dirty and bool(self._open)
+        if dirty or not names:
+            return
+        self._close([(names, seen)])
+
+    def _count(self, unit: dict[int, int], now_ns: int) -> None:
+        for row, times in unit.items():
+            if (current := self.members.current(row)) >= 0:
+                self.members.saw(current, times, now_ns)
+
+    def _close(self, units: Sequence[tuple[tuple[str, ...], dict[int, int]]]) -> None:
+        """Count the units of one slot: who made each, and what was seen in it."""
+        if not units:
+            return
+        bringing = sum([self._close_unit(instances, seen) for instances, seen in units])
+        if bringing:
+            self.windows[-1][1] += 1
+            if self.slots:
+                self.burst_units += bringing
+                self.burst_slots += 1
+        self.slots += 1
+        self._settle()
+
+    def _close_unit(self, instances: Sequence[str], seen: dict[int, int]) -> bool:
+        """Count one unit; whether it brought something new."""
         self.units += 1
         self.loss_left = max(0, self.loss_left - 1)
-        novel = False
-        for member in seen:
-            if member.known:
-                novel |= self._count_incidence(member)
-                member.seen_by(instance)
+        bit, novel = self._bit(instances), False
+        for row in {self.members.current(row) for row in seen} - {-1} if seen else ():
+            novel |= self._count_incidence(row, bit)
         window = window_of(self.units)
-        self.novel.extend([0] * (window + 1 - len(self.novel)))
-        self.novel[window] += novel
+        while len(self.windows) <= window:
+            self.windows.append([0, 0])
+        self.windows[window][0] += 1
+        return novel
 
-    def _count_incidence(self, member: Member) -> bool:
+    @property
+    def together(self) -> float:
+        """How many replicas count as one observer, 1 … their number: as many as bring something new in one slot.
+
+        The design effect of cluster sampling (Kish 1965, Survey Sampling, 5.4): replicas that are restless together
+        have seen less than as many that are not. Until shown otherwise they count as one.
+        """
+        if self.units <= self.slots:
+            return 1.0
+        replicas = self.units / self.slots
+        return min(replicas, max(1.0, (self.burst_units + replicas) / (self.burst_slots + 1)))
+
+    def _bit(self, instances: Sequence[str]) -> int:
+        """The bits of these instances in a member's bit set; an instance the class has no room for has none."""
+        bits = 0
+        for instance in instances:
+            number = self.instances.get(instance)
+            if number is None and len(self.instances) < _INSTANCES_PER_CLASS:
+                number = self.instances[instance] = len(self.instances)
+            if number is not None:
+                bits |= 1 << number % INSTANCE_BITS
+        return bits
+
+    def _count_incidence(self, row: int, bit: int) -> bool:
         """Count a member for the unit being closed; whether this was its first."""
-        member.units += 1
+        units = self.members.count_unit(row, self.units, bit)
         self.incidences += 1
-        if member.units == 1:
-            member.first_unit = self.units
+        if units == 1:
             self.uniques += 1
             self.observed += 1
-        elif member.units == 2:
+        elif units == 2:
             self.uniques -= 1
             self.duplicates += 1
-        elif member.units == 3:
+        elif units == 3:
             self.duplicates -= 1
-        return member.units == 1
+        return units == 1
+
+    def _settle(self) -> None:
+        """Remember how the class stands, for what depends on how it stood."""
+        state = self.state
+        self.was_stable = state is State.STABLE or (self.was_stable and self.loss_left > 0)
+        self.was_churning = state is State.CHURNING
+
+    def _folded_row(self, row: int) -> int:
+        """Fold what the new member in this row makes too many; where it is now."""
+        members, exact = self.members, self._exact
+        if exact is None:
+            return row
+        name = members.name(row)
+        if members.sibling_count(row) > 1:
+            found = files_of_a_kind(name, ((r, members.name(r)) for r in members.siblings(row)), exact)
+            if found:
+                self._fold(*found)
+        if len(members) >= self._fold_at:
+            self._fold_all()
+        return members.current(row)
+
+    def _fold_all(self) -> bool:
+        """Fold crowded directories, deepest first; whether that made room."""
+        if self._exact is None:
+            return False
+        before = len(self.members)
+        while found := deepest_crowd(((row, self.members.name(row)) for row in self.members.rows()), self._exact):
+            self._fold(*found)
+        self._fold_at = max(_FIRST_FOLD, 2 * len(self.members))
+        return len(self.members) < before
+
+    def _fold(self, name: str, rows: Sequence[int]) -> None:
+        """Make one member of several. Its incidence is that of the most frequent: certainly not too high."""
+        members = self.members
+        parts = [members.at(row) for row in rows]
+        firsts = [p.first_unit for p in parts if p.units]
+        instances = 0
+        for part in parts:
+            instances |= part.instances
+            self._uncount(part.units)
+        whole = Member(
+            name, sum(p.count for p in parts), max(p.units for p in parts), min(firsts, default=0),
+            min(p.first_ns for p in parts), max(p.last_ns for p in parts), instances,
+        )  # fmt: skip
+        row = members.find(name)
+        into = members.add(whole) if row < 0 else row
+        if row < 0 and whole.units:
+            self._recount(whole.units)
+        for old in rows:
+            if old != into:
+                members.remove(old, into)
+        self._folded = True
+
+    def _uncount(self, units: int) -> None:
+        self.observed -= units > 0
+        self.incidences -= units
+        self.uniques -= units == 1
+        self.duplicates -= units == 2
+
+    def _recount(self, units: int) -> None:
+        self.observed += units > 0
+        self.incidences += units
+        self.uniques += units == 1
+        self.duplicates += units == 2
+
+    @property
+    def novel(self) -> list[int]:
+        """How many slots brought something new, by window."""
+        return [novel for _, novel in self.windows]
 
     @property
     def incidence(self) -> Incidence:
         """The counts completeness is computed from."""
-        return Incidence(self.units, self.uniques, self.duplicates, self.incidences, self.observed, tuple(self.novel))
+        together, novel = self.together, tuple(n for _, n in self.windows)
+        spans = tuple(int(u / together) for u, _ in self.windows)
+        return Incidence(self.units, self.uniques, self.duplicates, self.incidences, self.observed, novel, spans)
 
     @property
     def completeness(self) -> float:
         """Estimated sample coverage; for a class without members 1 − its bound."""
-        return coverage(self.incidence) if self.members else 1.0 - self.unseen_upper
+        return coverage(self.incidence) if len(self.members) else 1.0 - self.unseen_upper
 
     @property
     def unseen_items(self) -> float:
@@ -215,23 +407,63 @@ class ClassProfile:
 
     @property
     def state(self) -> State:
-        """Learning, stable or lossy; see ProfileConfig for when."""
+        """See ProfileConfig for when it is which."""
         if self.loss_left:
             return State.LOSSY
+        if self.overflow:
+            return State.CHURNING
         config = self._config
         factor = 1.0 if self.observed else config.empty_factor
         slack = config.hysteresis if self.was_stable else 1.0
         enough = self.units >= config.min_units * factor
-        if enough and not self.overflow and self.unseen_upper <= config.target / factor * slack:
+        if enough and self.unseen_upper <= config.target / factor * slack:
             return State.STABLE
-        return State.LEARNING
+        return State.CHURNING if self._is_churning() else State.LEARNING
+
+    def _is_churning(self) -> bool:
+        if self.units < self._config.churn_units:
+            return False
+        data, config = self.incidence, self._config
+        if self.was_churning:
+            return sum(data.novel[-2:]) > config.churn_rate / config.hysteresis * sum(data.spans[-2:])
+        return does_not_converge(data.spans, data.novel, config.churn_rate)
+
+    @property
+    def churns(self) -> str:
+        """Why it churns, in words; "" where it does not."""
+        if self.overflow:
+            return f"{self.overflow} behaviours found no room beside the {len(self.members)} known"
+        if self.state is not State.CHURNING:
+            return ""
+        data = self.incidence
+        novel, units = sum(data.novel[-2:]), sum(data.spans[-2:])
+        return f"{novel} of the last {units} units brought something new, no fewer than before"
+
+
+class Classes(dict[ClassKey, ClassProfile]):
+    """The classes of a profile; one that is asked for and missing begins."""
+
+    def __init__(self, config: ProfileConfig) -> None:
+        self._steady, self._passing = config, replace(config, clean_units=config.clean_starts)
+        super().__init__({KEYS[b][Phase.STEADY]: ClassProfile(config, b) for b in CLASSES})
+
+    def __missing__(self, key: ClassKey) -> ClassProfile:
+        if not isinstance(key, ClassKey):
+            raise KeyError(key)
+        known = self[key] = ClassProfile(self._steady if key.phase is Phase.STEADY else self._passing, key.behaviour)
+        return known
+
+    def of_phase(self, phase: Phase) -> Iterator[ClassProfile]:
+        """The classes of a phase that exist."""
+        return (known for key, known in self.items() if key.phase is phase)
 
 
 class Profile:
-    """All classes of one workload in one version, and the instances seen in the open slot.
+    """All classes of one workload in one version, and the instances that were steady in the open slot.
 
     `witnessed` counts what the sensor reported of this workload at all. Without it silence proves nothing: the
-    probes may not see this workload, so no class is closed and none can become stable.
+    probes may not see this workload, so no class is closed and none can become stable. `notes` is plain JSON data that
+    others keep with the profile.
     """
 
     def __init__(self, workload: str, version: str, config: ProfileConfig) -> None:
@@ -241,11 +473,22 @@ class Profile:
         self.witnessed = 0
         self.last_ns = 0
         self.alive: set[str] = set()
-        self.classes = {name: ClassProfile(config) for name in CLASSES}
+        self.classes = Classes(config)
+        self.notes: dict[str, Any] = {}
 
-    def close_slot(self) -> None:
-        """Count one unit for every instance that was alive in the slot."""
+    def of(self, behaviour: str, phase: Phase = Phase.STEADY) -> ClassProfile:
+        """One class. Raises: KeyError for none of CLASSES."""
+        return self.classes[KEYS[behaviour][phase]]
+
+    def close_slot(self, now_ns: int = 0) -> None:
+        """Count one steady unit for every instance that was alive, and steady, in the slot."""
         alive, self.alive = self.alive, set()
-        if self.witnessed and alive:
-            for behaviours in self.classes.values():
-                behaviours.close_slot(alive)
+        for known in self.classes.of_phase(Phase.STEADY):
+            known.close_slot(alive if self.witnessed else (), now_ns)
+
+    def close_passing(self, phase: Phase, instances: Iterable[str], now_ns: int = 0) -> None:
+        """Count one unit of startup or shutdown that these instances made together."""
+        names = tuple(instances)
+        if names:
+            for behaviour in CLASSES:
+                self.of(behaviour, phase).close_unit(names, now_ns)

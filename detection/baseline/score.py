@@ -3,23 +3,32 @@
 surprise = −log10 of the estimated probability, a sum of decades:
 
     −log10(unseen bound)                    how rarely this class shows anything new at all (at most: it is a bound)
-  + evidence × distance × DISTANCE_WEIGHT   how unlike everything known it is
+  + evidence × DISTANCE_WEIGHT × distance   how unlike everything known it is
   + evidence × Σ prior weights              what it touches
-  − log10(1 + other instances showing it)   replicas that agree make it a change, not an intrusion
+  − log10(instances showing it)             replicas that agree make it a change, not an intrusion
 
 `evidence` is 1 − unseen bound: in a class about which nothing is known, neither distance nor touch say much. So
 the surprise of everything starts near 0 and grows with completeness; no timer is involved.
+
+*Strangeness* is the same without the bound and its evidence: what kind of novelty it is, however complete the profile.
+Novelties of different weeks are compared by it (`conformal.py`), and the operator's budget decides by that comparison
+which of them may call a person (`budget.py`). The others are reported as informational.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from math import log10
+from typing import NamedTuple
 
+from detection.baseline.budget import BudgetConfig, Ruling, rule
+from detection.baseline.conformal import Calibration
 from detection.baseline.priors import Touch
 from detection.baseline.profile import ClassProfile, State
-from detection.baseline.similarity import Neighbour, nearest
+from detection.baseline.similarity import Index, Neighbour, Neighbourhoods
 from detection.finding import Severity
 
 DISTANCE_WEIGHT = 1.5
+ELSEWHERE_WEIGHT = 0.5  # of what it touches, where the workload does the same in another phase of its life
 _LEAST_UNSEEN = 1e-6
 
 
@@ -27,9 +36,10 @@ _LEAST_UNSEEN = 1e-6
 class ScoreConfig:
     """From surprise to severity.
 
-    In a stable class: below `medium` low, from `high` on high. In a class that lost events: the same up to
-    `lossy_cap` if it was stable before the loss (flooding the sensor must not buy silence), else as learning.
-    While learning: `learning_cap` (None: nothing is reported), and only from `learning_floor` on.
+    In a stable class: below `medium` low, from `high` on high, where it touches something or nothing before was as
+    strange. In a class that lost events: the same up to `lossy_cap` if it was stable before the loss (flooding the
+    sensor must not buy silence), else as learning. In a churning class: low. While learning: `learning_cap` (None:
+    nothing is reported), and only from `learning_floor` on.
     """
 
     medium: float = 2.0
@@ -41,18 +51,36 @@ class ScoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """A behaviour its class does not know. `sentence` says so: "/bin/sh was never started by /bin/httpd"."""
+    """A behaviour its class does not know. `sentence` says so: "/bin/sh was never started by /bin/httpd".
+
+    `elsewhere` names the phase in which the workload does the same, "" for none.
+    """
 
     behaviour: str
     member: str
     sentence: str
     touches: tuple[Touch, ...] = ()
     instances: int = 1  # that have shown it so far, this one included
+    elsewhere: str = ""
+
+
+class Habits(NamedTuple):
+    """What the workload's past adds to the judgement of class `key`: its record of novelties, and the budget."""
+
+    key: str
+    record: Calibration
+    budget: BudgetConfig
+    indexes: Neighbourhoods | None = None
+    index_key: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Verdict on a novelty. `severity` None: not worth a word now."""
+    """Verdict on a novelty. `severity` None: not worth a word now.
+
+    `alarming`: surprising enough in a stable class that it should not be learned unseen, whatever the budget says of
+    it. `ruling` is the budget's; None where it was not asked.
+    """
 
     surprise: float
     severity: Severity | None
@@ -61,43 +89,80 @@ class Score:
     unseen_upper: float
     nearest: tuple[Neighbour, ...]
     reasons: tuple[str, ...]
+    strangeness: float = 0.0
+    alarming: bool = False
+    ruling: Ruling | None = None
 
 
-def score(novelty: Novelty, known: ClassProfile, config: ScoreConfig) -> Score:
-    """Judge a novelty against what its class knows. Costs a look at up to 512 members."""
+def score(novelty: Novelty, known: ClassProfile, config: ScoreConfig, habits: Habits | None = None) -> Score:
+    """Judge a novelty against what its class knows, and against the workload's habits where they are given.
+
+    Costs some tens of microseconds where `habits` hold indexes, else a look at up to 256 members.
+    """
     bound, state = known.unseen_upper, known.state
     evidence = 1.0 - bound
-    fixed = -log10(max(bound, _LEAST_UNSEEN)) + evidence * sum(touch.weight for touch in novelty.touches)
-    fixed -= log10(max(1, novelty.instances))
+    touched = sum(touch.weight for touch in novelty.touches) * (ELSEWHERE_WEIGHT if novelty.elsewhere else 1.0)
+    agreement = log10(max(1, novelty.instances))
+    fixed = -log10(max(bound, _LEAST_UNSEEN)) + evidence * touched - agreement
     # Looking for neighbours is the costly part: a class that has just begun to learn goes without.
-    matters = _trusted(known, state) or fixed + evidence * DISTANCE_WEIGHT >= config.learning_floor
-    neighbours = nearest(novelty.member, known.members) if matters else ()
-    distance = 1.0 - (neighbours[0].similarity if neighbours else 0.0)
+    judged = is_judged(known, state)
+    matters = judged or fixed + evidence * DISTANCE_WEIGHT >= config.learning_floor
+    neighbours = _neighbours(novelty, known, habits) if matters else ()
+    distance = 0.0 if novelty.elsewhere else 1.0 - (neighbours[0].similarity if neighbours else 0.0)
     surprise = max(0.0, fixed + evidence * distance * DISTANCE_WEIGHT)
+    strangeness = max(0.0, touched + distance * DISTANCE_WEIGHT - agreement)
     severity = _severity(surprise, known, state, config)
-    reasons = _reasons(novelty, known, state, neighbours) if severity is not None else ()
-    return Score(surprise, severity, state, known.completeness, bound, neighbours, reasons)
+    alarming = judged and severity is not None and severity >= Severity.MEDIUM
+    ruling = rule(habits.key, strangeness, habits.record, habits.budget) if judged and habits else None
+    severity = _within(severity, ruling, touched)
+    reasons = _reasons(novelty, known, state, neighbours, ruling) if severity is not None else ()
+    return Score(
+        surprise, severity, state, known.completeness, bound, neighbours, reasons, strangeness, alarming, ruling
+    )  # fmt: skip
 
 
-def _trusted(known: ClassProfile, state: State) -> bool:
-    return state is State.STABLE or (state is State.LOSSY and known.was_stable)
+def is_judged(known: ClassProfile, state: State) -> bool:
+    """Whether novelties of the class may alarm: it is stable, was so until events were lost, or will never be."""
+    return state in (State.STABLE, State.CHURNING) or (state is State.LOSSY and known.was_stable)
+
+
+def _neighbours(novelty: Novelty, known: ClassProfile, habits: Habits | None) -> tuple[Neighbour, ...]:
+    if habits is None or habits.indexes is None:
+        return Index(known.members).nearest(novelty.member)
+    return habits.indexes.of(habits.index_key, known.members).nearest(novelty.member)
 
 
 def _severity(surprise: float, known: ClassProfile, state: State, config: ScoreConfig) -> Severity | None:
-    if not _trusted(known, state):
-        return config.learning_cap if surprise >= config.learning_floor and not known.overflow else None
+    if not is_judged(known, state):
+        return config.learning_cap if surprise >= config.learning_floor else None
+    if state is State.CHURNING:
+        return Severity.LOW
     severity = Severity.LOW
     if surprise >= config.medium:
         severity = Severity.HIGH if surprise >= config.high else Severity.MEDIUM
     return min(severity, config.lossy_cap) if state is State.LOSSY else severity
 
 
-def _reasons(novelty: Novelty, known: ClassProfile, state: State, neighbours: tuple[Neighbour, ...]) -> tuple[str, ...]:
+def _within(severity: Severity | None, ruling: Ruling | None, touched: float) -> Severity | None:
+    """The severity the budget leaves."""
+    if severity is None or ruling is None:
+        return severity
+    if not ruling.passes:
+        return min(severity, Severity.INFORMATIONAL)
+    return min(severity, Severity.MEDIUM) if ruling.surpassed and not touched else severity
+
+
+def _reasons(
+    novelty: Novelty, known: ClassProfile, state: State, neighbours: tuple[Neighbour, ...], ruling: Ruling | None
+) -> tuple[str, ...]:
+    instances = len(known.instances)
     reasons = [
-        f"{novelty.sentence} in {known.units} units of {_instances(len(known.instances))}; "
+        f"{novelty.sentence} in {known.units} units of {_instances(instances)}; "
         f"{_class_sentence(novelty.behaviour, known, state)}."
     ]
-    if neighbours:
+    if novelty.elsewhere:
+        reasons.append(f"In its {novelty.elsewhere} phase this workload does the same.")
+    elif neighbours:
         best = neighbours[0]
         reasons.append(f"The nearest known behaviour is {best.name} (similarity {best.similarity:.2f}).")
     elif not known.members:
@@ -105,6 +170,10 @@ def _reasons(novelty: Novelty, known: ClassProfile, state: State, neighbours: tu
     reasons += [f"{touch.reason}." for touch in novelty.touches]
     if novelty.instances > 1:
         reasons.append(f"{novelty.instances} instances have shown it so far, which makes a change more likely.")
+    elif instances > 1:
+        reasons.append(f"None of the {instances - 1} other instances has shown it.")
+    if ruling is not None:
+        reasons.append(ruling.reason)
     return tuple(reasons)
 
 
@@ -119,4 +188,5 @@ def _class_sentence(behaviour: str, known: ClassProfile, state: State) -> str:
         return (
             f"profile {behaviour} is lossy: events were lost, {known.loss_left} clean units to go; {before}, {complete}"
         )
-    return f"profile {behaviour} is {state.value}: {complete}"
+    why = f"{known.churns}; " if state is State.CHURNING else ""
+    return f"profile {behaviour} is {state.value}: {why}{complete}"

@@ -10,7 +10,7 @@ that different behaviours do not collapse by being long.
 
 import re
 from hashlib import blake2s
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 MAX_TEMPLATE = 320
 _MAX_INPUT = 4096
@@ -30,12 +30,59 @@ _EXACT = (
     "/var/spool/cron/", "/root/.ssh/", "/var/run/secrets/", "/run/secrets/", "/dev/tcp/", "/dev/udp/",
 )  # fmt: skip
 
+# Files whose reading is telling by their very name: keys, tokens, passwords.
+_SECRETS = (
+    "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/security/", "/etc/ssl/private/", "/etc/kubernetes/", "/root/",
+    "/var/run/secrets/", "/run/secrets/", "/var/lib/kubelet/", "/var/spool/cron/", "/boot/", "/proc/", "/sys/", "/dev/",
+)  # fmt: skip
+_SECRET_PARTS = re.compile(
+    r"/\.(?:ssh|aws|kube|docker|gnupg|azure|config/gcloud|git-credentials|netrc|pgpass|my\.cnf|env|vault-token|bash_history)"
+    r"|(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)|\.(?:key|p12|pfx|jks|keytab|kdbx)$|/(?:private|secrets?|credentials?)/",
+    re.IGNORECASE,
+)
+_WRITE_PARTS = re.compile(
+    r"/\.(?:ssh|aws|kube|docker|gnupg|bash|zsh|profile)|/cron|/systemd/|/authorized_keys", re.IGNORECASE
+)
+# What programs read of their own installation: which file of it is accident, as long as the image brought it.
+_LIBRARIES = re.compile(
+    r"^(?:/usr/(?:lib(?:32|64|exec)?|share|include)|/usr/local/(?:lib|share|include)|/lib(?:32|64)?|/nix/store|/gnu/store)(?=/)"
+    r"|^.{1,200}?/(?:site-packages|dist-packages|node_modules|vendor/bundle|\.cargo/registry|\.m2/repository)(?=/)"
+)
+
+# Names that programs make up: a text that must occur, what is replaced, by what. Only pids, counts, hashes and
+# chance go.
+_MADE_UP = tuple(
+    (trigger, re.compile(pattern), replacement)
+    for trigger, pattern, replacement in (
+        ("/", r"(?<=/)(?:[0-9a-fA-F]{1,3}/){1,6}[0-9a-fA-F]{16,}(?=[/._-]|$)", "<hex>"),  # git, nginx, pip, npm caches
+        ("/objects/", r"(?<=/objects/)[0-9a-f]{2}(?=/|$)", "<hex>"),
+        ("/tmp_", r"(?<=/tmp_)(pack|obj|idx|rev)_\w{6}$", r"\1_<tmp>"),  # noqa: S108 - names, not used
+        ("/pg_wal/", r"(?<=/pg_wal/)[0-9A-F]{24}", "<segment>"),
+        ("/base/", r"(?<=/base/)\d+(?=/|$)", "<oid>"),  # PostgreSQL: a directory for each database
+        ("/pg_", r"(/pg_[a-z_]+(?:/members|/offsets)?)/[0-9A-F]{4,6}$", r"\1/<n>"),
+        (".snap", r"(?<=/)[0-9A-F]+-[0-9A-F]+(?=\.snap)", "<lsn>"),
+        ("_temp/", r"(?<=_temp/)[0-9/]+$", "<n>"),  # nginx: client_body_temp/3/00/0000000003
+        ("/temp-", r"(?<=/temp-)((?:rewriteaof-)?(?:bg-)?)\d+(?=\.[ar][od][fb]$)", r"\1<n>"),  # redis
+        (".aof.", r"(?<=\.aof\.)\d+(?=\.)", "<n>"),
+        ("/perf-", r"(?<=/perf-)\d+(?=\.map$)", "<n>"),
+        ("/.attach_pid", r"(?<=/\.attach_pid)\d+", "<n>"),
+        ("/hsperfdata_", r"(/hsperfdata_[^/]+)/\d+$", r"\1/<n>"),
+        ("/pip-", r"(?<=/pip-)([a-z-]+)-[a-z0-9_]{8}(?=/|$|\.)", r"\1-<tmp>"),
+        ("/etilqs_", r"(?<=/etilqs_)\w+", "<tmp>"),  # SQLite
+        ("/psm_", r"(?<=/psm_)[0-9a-f]{8}", "<hex>"),
+        ("/_cacache/tmp/", r"(?<=/_cacache/tmp/)[0-9a-f]{8}", "<hex>"),
+        ("/cc", r"(?<=/cc)[A-Za-z0-9]{6}(?=$|\.(?:o|s|c|i|ii|res|ld|le|lto)$)", "<tmp>"),  # gcc
+        ("/overlay2/l/", r"(?<=/overlay2/l/)[A-Z2-7]{20,}", "<id>"),
+    )
+)
+
 _VARIABLE = re.compile(
     r"(?P<uuid>[0-9a-fA-F]{8}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{12})"
     r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?!\d))"
     r"|(?P<hex>(?<![0-9a-zA-Z])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
     r"|(?P<n>\d{3,})"
 )
+_VARIABLE_LOOSE = re.compile(_VARIABLE.pattern.replace(r"\d{3,}", r"\d+"))  # pids may be short
 _PROC = re.compile(r"^/proc/(\d+|self|thread-self)(?:(/task)/\d+)?(?:(/(?:fd|fdinfo|map_files))/[^/]+)?")
 _PTS = re.compile(r"^(/dev/(?:pts/|tty))\d+$")
 _RANDOM = re.compile(r"(?P<before>^tmp|^sess_|^sed|^|[._-])(?P<random>[A-Za-z0-9_]{6,12})(?=$|\.[a-z]{1,5}$)")
@@ -43,6 +90,8 @@ _PLAIN_WORD = re.compile(r"^[a-z][a-z_-]{0,31}$")
 _OPTION = re.compile(r"^(--?[A-Za-z][A-Za-z0-9_-]{0,39})(=.*)?$", re.DOTALL)
 _SECRET_OPTION = re.compile(r"^(-p|--?[\w-]*(?:pass|pwd|secret|token|key|auth|cred)[\w-]*)$", re.IGNORECASE)
 _NOT_A_WORD = "*-</"  # first characters of templates that are not plain words
+_MAX_HOST = 255
+_HOST_ADDRESS = re.compile(r"(?:\d{1,3}-){3}\d{1,3}")
 _URL = re.compile(r"^([a-z][a-z0-9+.-]{1,15})://(?:[^@/\s]*@)?([^/\s?#]{1,255})")
 
 
@@ -66,7 +115,11 @@ def path_template(path: str) -> str:
         path = _PTS.sub(r"\1<n>", path)
     if path.startswith(_EXACT):
         return bounded(path)
-    return bounded("/".join([_component(part) for part in path.split("/")]))
+    for trigger, pattern, replacement in _MADE_UP:
+        if trigger in path:
+            path = pattern.sub(replacement, path)
+    loose = path.startswith(_VOLATILE)
+    return bounded("/".join([_component(part, loose) for part in path.split("/")]))
 
 
 def _proc_template(match: re.Match[str]) -> str:
@@ -74,24 +127,25 @@ def _proc_template(match: re.Match[str]) -> str:
     return f"/proc/{who}{match[2] + '/<tid>' if match[2] else ''}{match[3] + '/<n>' if match[3] else ''}"
 
 
-def _component(part: str) -> str:
-    if len(part) < 3 or part.startswith("<"):
+def _component(part: str, loose: bool = False) -> str:
+    """One component as a template. `loose`: in a directory for temporary files, where doubtful names are made up."""
+    if part.startswith("<") or (len(part) < 3 and not loose):
         return part
     found = _RANDOM.search(part)
-    if found and _looks_random(found["random"], bool(found["before"].strip("._-"))):
+    if found and _looks_random(found["random"], bool(found["before"].strip("._-")), loose and bool(found["before"])):
         return f"{part[: found.start('random')]}<tmp>{part[found.end('random') :]}"
-    return _VARIABLE.sub(_placeholder, part)
+    return (_VARIABLE_LOOSE if loose else _VARIABLE).sub(_placeholder, part)
 
 
-def _looks_random(word: str, after_tmp: bool) -> bool:
-    """Whether a word is more likely drawn by mktemp than written by a person."""
+def _looks_random(word: str, after_tmp: bool, doubtful: bool) -> bool:
+    """Whether a word is more likely drawn by mktemp than written by a person; `doubtful`: any mixture will do."""
     if word.isdigit():
         return False
     digits = sum(c.isdigit() for c in word)
     uppers = sum(c.isupper() for c in word[1:])
     lowers = sum(c.islower() for c in word)
     mixed = (digits > 0) + (uppers > 0 and lowers > 0)
-    return (after_tmp and (mixed > 0 or len(word) == 8)) or mixed == 2 or (uppers >= 2 and lowers >= 2)
+    return (after_tmp and (mixed > 0 or len(word) == 8)) or mixed >= 2 - doubtful or (uppers >= 2 and lowers >= 2)
 
 
 def _placeholder(match: re.Match[str]) -> str:
@@ -277,9 +331,38 @@ def exec_member(parent: str, name: str, argv: tuple[str, ...]) -> str:
     return bounded(f"{parent} → {name} {shape}" if shape else f"{parent} → {name}")
 
 
+def write_is_exact(path: str) -> bool:
+    """Whether single names matter among the files written there."""
+    return path.startswith(_EXACT) or _WRITE_PARTS.search(path) is not None
+
+
+def read_is_exact(path: str) -> bool:
+    """Whether single names matter among the files read there: keys, tokens, passwords, what belongs to root."""
+    return path.startswith(_SECRETS) or _SECRET_PARTS.search(path) is not None
+
+
+def file_path(path: str) -> str:
+    """The template of a path that a program works on. A star of its own is written [*]: it never stands for many."""
+    return path_template(path.replace("*", "[*]") if "*" in path else path)
+
+
+def read_path(path: str, from_image: bool = True) -> str:
+    """As `file_path`; files of the program's own installation are one, unless somebody put them there later."""
+    installed = _LIBRARIES.match(path) if from_image else None
+    return f"{file_path(installed[0])}/**" if installed and not read_is_exact(path) else file_path(path)
+
+
+def file_member(name: str, path: str, deed: str = "") -> str:
+    """Member of the classes write and read: which program did it where. `path` as file_path or read_path gives it.
+
+    `deed` says what was done other than writing or reading: "delete", "chmod +x" …
+    """
+    return bounded(f"{name} → {deed} {path}" if deed else f"{name} → {path}")
+
+
 def write_member(name: str, path: str) -> str:
     """Member of the class write: which program wrote where."""
-    return bounded(f"{name} → {path_template(path)}")
+    return file_member(name, file_path(path))
 
 
 def egress_member(name: str, protocol: int, peer: IPv4Address | IPv6Address, port: int, peer_name: str = "") -> str:
@@ -287,6 +370,69 @@ def egress_member(name: str, protocol: int, peer: IPv4Address | IPv6Address, por
 
     Port 0 stands for all that clients choose at random.
     """
-    kind = {6: "tcp", 17: "udp"}.get(protocol, f"ip{protocol}")
-    host = peer_name or (f"[{peer}]" if isinstance(peer, IPv6Address) else str(peer))
+    kind = protocol_name(protocol)
+    host = host_template(peer_name) if peer_name else address_text(peer)
     return bounded(f"{name} → {kind} {host}:{port or '*'}")
+
+
+def protocol_name(protocol: int) -> str:
+    """tcp, udp, else the number after "ip"."""
+    return {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6", 132: "sctp"}.get(protocol, f"ip{protocol}")
+
+
+def address_text(address: IPv4Address | IPv6Address) -> str:
+    """An address as it stands before a port; an IPv4 address mapped into IPv6 as IPv4."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    plain = mapped or address
+    return f"[{plain}]" if isinstance(plain, IPv6Address) else str(plain)
+
+
+def address_key(text: str) -> str:
+    """An address given as text, as `address_text` gives it."""
+    return f"[{text}]" if ":" in text else text
+
+
+def host_template(host: str) -> str:
+    """A DNS name whose labels below the registered domain lost what varies: hashes, ids, addresses, dates.
+
+    The last two labels stay: what a name belongs to is never made up.
+    """
+    labels = host[:_MAX_HOST].split(".")
+    kept = labels[-2:]
+    return ".".join([_HOST_ADDRESS.sub("<address>", _component(label)) for label in labels[:-2]] + kept)
+
+
+_NETWORKS = tuple(
+    (ip_network(text), name)
+    for text, name in (
+        ("127.0.0.0/8", "loopback"), ("::1/128", "loopback"),
+        ("169.254.0.0/16", "link-local"), ("fe80::/10", "link-local"),
+    )
+)  # fmt: skip
+
+
+def network_of(peer: IPv4Address | IPv6Address) -> str:
+    """Whom an address stands for where nobody knows the workload: loopback, a private network (/16), or public."""
+    mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
+    address = mapped or peer
+    for network, name in _NETWORKS:
+        if address.version == network.version and address in network:
+            return name
+    if not address.is_private:
+        return "public"
+    return str(ip_network((address, 16 if address.version == 4 else 48), strict=False))
+
+
+def ingress_member(name: str, protocol: int, port: int, peer: str) -> str:
+    """Member of the class ingress: who came to which port. `peer` is a workload's key or what `network_of` gives."""
+    return bounded(f"{name} → {protocol_name(protocol)} :{port or '*'} from {peer}")
+
+
+def listen_member(name: str, protocol: str, address: str, port: int) -> str:
+    """Member of the class listen: which program waits where. Port 0 stands for all that the kernel chooses."""
+    return bounded(f"{name} → {protocol} {address}:{port or '*'}")
+
+
+def deed_member(name: str, deed: str) -> str:
+    """Member of the classes credential, capability and call: who did what."""
+    return bounded(f"{name} → {deed}")

@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
     profiles = []
     for key in (WEB, API):
         profile = Profile(key, "sha256:1", ProfileConfig())
-        known = profile.classes["exec"]
+        known = profile.of("exec")
         known.learn("/bin/httpd → /bin/cgi <n>", "c1", 1)
         known.learn("/bin/httpd → /bin/sh -c \x1b]0;owned\x07[bold]\u202e", "c1", 1)
         known.close_slot({"c1"})
@@ -64,7 +64,15 @@ def test_json_is_one_document_with_the_same_figures(file: Path) -> None:
     listed = json.loads(run("list", "--file", str(file), "--format", "json")[1])
     assert shown["summary"] in listed
     assert shown["summary"]["classes"]["exec"]["units"] == 401
-    assert {e["behaviour"] for e in shown["would_raise"]} == {"exec", "write", "egress"}
+    assert {e["behaviour"] for e in shown["would_raise"]} == {
+        "exec",
+        "write",
+        "read",
+        "egress",
+        "listen",
+        "credential",
+        "call",
+    }
 
 
 def test_an_ambiguous_or_unknown_workload_is_named_with_the_choices(file: Path) -> None:

@@ -14,9 +14,10 @@ from agent.learn.links import novelty_key
 from agent.learn.store import ProfileFileError
 from agent.observation import Anomaly
 from agent.workload import Container, Workload
-from detection.baseline.profile import ProfileConfig
+from detection.baseline.profile import CLASSES, ProfileConfig
 from detection.finding import Severity
 
+WEB = "k8s/shop/deployment/web/web"
 SLOT = 1_000_000_000
 QUICK = LearnConfig(slot_s=1.0, profile=ProfileConfig(target=0.05, clean_units=10))
 
@@ -54,8 +55,9 @@ class Bench:
     def anomalies(self, identified: Any) -> tuple[Anomaly, ...]:
         return self.learner.observe(identified).anomalies
 
-    def state(self, behaviour: str = "exec", workload: str = "k8s/shop/deployment/web/web") -> ClassState:
-        return next(s for s in self.learner.states() if (s.workload, s.behaviour) == (workload, behaviour))
+    def state(self, behaviour: str = "exec", workload: str = WEB, phase: str = "steady") -> ClassState:
+        wanted = (workload, behaviour, phase)
+        return next(s for s in self.learner.states() if (s.workload, s.behaviour, s.phase) == wanted)
 
 
 @pytest.fixture
@@ -66,15 +68,16 @@ def bench(world: Any) -> Bench:
 @pytest.fixture
 def stable(world: Any) -> Bench:
     made = Bench(world)
-    assert made.run(100) == []
+    assert made.run(200) == []
     assert [made.state(b).state for b in ("exec", "write", "egress")] == ["stable"] * 3
     return made
 
 
 def test_a_routine_becomes_stable_without_a_single_anomaly(stable: Bench) -> None:
-    assert [(s.behaviour, s.members, s.units) for s in stable.learner.states()] == [
-        ("exec", 1, 200), ("write", 1, 200), ("egress", 1, 200)
-    ]  # fmt: skip
+    members = {"exec": 1, "write": 1, "egress": 1}
+    assert [(s.behaviour, s.phase, s.members, s.units) for s in stable.learner.states()] == [
+        (name, "steady", members.get(name, 0), 400) for name in CLASSES
+    ]
 
 
 def test_a_shell_in_a_stable_workload_is_high_and_explained(stable: Bench, world: Any) -> None:
@@ -82,7 +85,7 @@ def test_a_shell_in_a_stable_workload_is_high_and_explained(stable: Bench, world
     assert (anomaly.behaviour, anomaly.member) == ("exec", "/bin/httpd → /bin/sh -i")
     assert (anomaly.severity, anomaly.state) == (Severity.HIGH, "stable")
     assert anomaly.reasons[0].startswith(
-        "/bin/sh was never started like this by /bin/httpd in 200 units of 2 instances; profile exec is stable:"
+        "/bin/sh was never started like this by /bin/httpd in 400 units of 2 instances; profile exec is stable:"
     )
     assert anomaly.nearest == ("/bin/httpd → /bin/cgi <n>",)
     assert [t.id for t in anomaly.techniques] == ["T1059.004"]
@@ -128,7 +131,8 @@ def test_a_container_start_does_not_depend_on_the_runtimes_name(bench: Bench, wo
     for name in ("/usr/bin/runc", "/usr/bin/containerd-shim"):
         bench.learner.observe(world.exec("/bin/httpd", "httpd", parent=world.process(name, container="")))
     bench.tick()
-    assert bench.state().members == 1
+    bench.tick()
+    assert bench.state(phase="startup").members == 1
 
 
 def test_what_a_rule_condemned_is_unlearned_and_its_descendants_teach_nothing(bench: Bench, world: Any) -> None:
@@ -202,15 +206,11 @@ def test_novelty_keys_are_the_kernels(world: Any) -> None:
     assert (write.cgroup_id, write.type, len(connect.object)) == (101, EventType.OPEN, 24)
 
 
-def test_reads_forks_and_accepts_pass_through_and_show_that_the_workload_is_watched(bench: Bench, world: Any) -> None:
+def test_forks_pass_through_and_show_that_the_workload_is_watched(bench: Bench, world: Any) -> None:
     for _ in range(120):
         bench.learner.observe(world.fork())
-        bench.learner.observe(world.write("/etc/hosts", flags=0))
-        bench.learner.observe(world.connect("10.0.0.9", 80, kind=EventType.ACCEPT))
         bench.tick()
-    assert [(s.behaviour, s.members, s.units) for s in bench.learner.states()] == [
-        ("exec", 0, 120), ("write", 0, 120), ("egress", 0, 120)
-    ]  # fmt: skip
+    assert [(s.behaviour, s.members, s.units) for s in bench.learner.states()] == [(name, 0, 120) for name in CLASSES]
     assert bench.state().state == "learning", "nothing ever seen needs twice the evidence"
 
 
@@ -278,7 +278,7 @@ def test_a_broken_file_is_set_aside_and_counted(bench: Bench, tmp_path: Path, co
 
 def test_every_store_is_bounded_and_says_what_it_dropped(world: Any) -> None:
     config = LearnConfig(
-        slot_s=1.0, max_profiles=2, max_links=5, cache=3, profile=ProfileConfig(max_members=4), host_members=6
+        slot_s=1.0, max_profiles=2, max_links=3, cache=3, profile=ProfileConfig(max_members=4), host_members=6
     )
     bench = Bench(world, config)
     for n in range(20):
@@ -288,7 +288,7 @@ def test_every_store_is_bounded_and_says_what_it_dropped(world: Any) -> None:
     world.workload = Workload("third")
     bench.learner.observe(world.fork())
     assert bench.learner.dropped() == {
-        "learn_profiles_refused": 1, "learn_members_refused": 16 + 16 + 14, "learn_links_evicted": 15
+        "learn_profiles_refused": 1, "learn_members_refused": 16 + 16 + 14, "learn_links_evicted": 1
     }  # fmt: skip
     bench.tick()
     bench.learner.observe(world.fork())

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from detection.baseline.archive import ArchiveError, profile_from_dict, profile_to_dict
-from detection.baseline.profile import ClassProfile, Member, Profile, ProfileConfig, State
+from detection.baseline.profile import ClassKey, ClassProfile, Held, Profile, ProfileConfig, State
 
 QUICK = ProfileConfig(target=0.1, min_units=30, clean_units=10)
 
@@ -42,7 +42,8 @@ def test_a_class_that_keeps_bringing_new_things_never_becomes_stable() -> None:
     behaviours = ClassProfile(QUICK)
     for n in range(400):
         slot(behaviours, "a", f"new{n // 3}" if n % 3 == 0 else "a")
-        assert behaviours.state is State.LEARNING
+        assert behaviours.state is (State.CHURNING if n >= 199 else State.LEARNING)
+    assert behaviours.churns == "91 of the last 272 units brought something new, no fewer than before"
 
 
 def test_a_class_without_members_needs_more_evidence() -> None:
@@ -73,8 +74,8 @@ def test_units_are_instances_times_slots() -> None:
     for _ in range(10):
         profile.alive.update({"c1", "c2", "c3"})
         profile.close_slot()
-    assert profile.classes["exec"].units == 30
-    assert profile.classes["exec"].instances == {"c1", "c2", "c3"}
+    assert profile.of("exec").units == 30
+    assert profile.of("exec").instances.keys() == {"c1", "c2", "c3"}
 
 
 def test_a_lossy_class_is_lossy_until_enough_clean_units_passed() -> None:
@@ -106,7 +107,8 @@ def test_a_full_class_counts_what_it_refuses_and_cannot_be_stable() -> None:
     slot(behaviours, "a", "b", "c", "d", "e")
     for _ in range(200):
         slot(behaviours, "a")
-    assert (len(behaviours.members), behaviours.overflow, behaviours.state) == (3, 2, State.LEARNING)
+    assert (len(behaviours.members), behaviours.overflow, behaviours.state) == (3, 2, State.CHURNING)
+    assert behaviours.churns == "2 behaviours found no room beside the 3 known"
 
 
 def test_a_condemned_behaviour_is_unlearned_and_never_learned() -> None:
@@ -144,18 +146,18 @@ def test_incremental_counts_equal_a_count_from_scratch() -> None:
 
 def test_a_profile_survives_the_way_to_disk_and_back() -> None:
     profile = Profile("k8s/shop/deployment/web/web", "sha256:1", QUICK)
-    profile.classes["exec"] = stable_class()
-    profile.classes["exec"].hold("odd", "c9", 5)
-    profile.classes["exec"].condemn("bad")
+    profile.classes[ClassKey("exec")] = stable_class()
+    profile.of("exec").hold("odd", "c9", 5)
+    profile.of("exec").condemn("bad")
     again = profile_from_dict(profile_to_dict(profile), QUICK)
     assert profile_to_dict(again) == profile_to_dict(profile)
-    assert again.classes["exec"].state is State.STABLE
-    assert again.classes["exec"].incidence == profile.classes["exec"].incidence
+    assert again.of("exec").state is State.STABLE
+    assert again.of("exec").incidence == profile.of("exec").incidence
 
 
 def test_members_of_an_open_unit_are_not_saved() -> None:
     profile = Profile("w", "", QUICK)
-    profile.classes["write"].learn("half", "c1", 1)
+    profile.of("write").learn("half", "c1", 1)
     assert profile_to_dict(profile)["classes"]["write"]["members"] == {}
 
 
@@ -172,7 +174,7 @@ def _mutated(data: object, chance: random.Random) -> object:
 
 def test_broken_archives_give_an_archive_error_and_nothing_else() -> None:
     profile = Profile("w", "", QUICK)
-    profile.classes["exec"] = stable_class(10)
+    profile.classes[ClassKey("exec")] = stable_class(10)
     whole, chance, refused = profile_to_dict(profile), random.Random(9), 0
     for _ in range(2000):
         try:
@@ -182,11 +184,11 @@ def test_broken_archives_give_an_archive_error_and_nothing_else() -> None:
     assert refused > 1000
 
 
-def test_member_instances_are_bounded() -> None:
-    member = Member("m", 0, 0)
+def test_instances_of_a_held_behaviour_are_bounded() -> None:
+    held = Held("m", 0, 0)
     for n in range(100):
-        member.seen_by(f"c{n}")
-    assert len(member.instances) == 16
+        held.seen(f"c{n}", n)
+    assert (len(held.instances), held.count, held.last_ns) == (16, 100, 99)
 
 
 @pytest.mark.parametrize("units", [0, 1])

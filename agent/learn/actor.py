@@ -1,0 +1,34 @@
+"""Who did it, as profiles name it."""
+
+from typing import NamedTuple
+
+from agent.workload import Identified, Process
+from detection.baseline.priors import OUTSIDE, Touch
+from detection.baseline.templates import program
+
+RUNTIME = "runtime"  # parent marker of a container's first process: whatever the runtime is called
+
+
+class Behaviour(NamedTuple):
+    """One behaviour as a profile sees it: its class, its member. `sentence` says that it never happened before."""
+
+    kind: str
+    member: str
+    sentence: str
+    touches: tuple[Touch, ...] = ()
+
+
+def actor_of(process: Process) -> str:
+    """The program, marked when its tree entered from outside: hands-on work never mixes with the workload's own."""
+    name = program(process.path, process.argv[0] if process.argv else "")
+    return f"{OUTSIDE}:{name}" if process.entry_id else name
+
+
+def parent_marker(identified: Identified) -> str:
+    """OUTSIDE or RUNTIME where the parent is not part of the workload, else ""."""
+    process = identified.process
+    if process.entry_id and process.entry_id == process.exec_id:
+        return OUTSIDE
+    if not identified.ancestors or identified.ancestors[0].container_id != process.container_id:
+        return RUNTIME
+    return ""

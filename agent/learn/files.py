@@ -1,0 +1,71 @@
+"""Files written, read and otherwise changed, as behaviours."""
+
+import posixpath
+
+from agent.decode.layout import EV_F_USER_PATH
+from agent.events import Chmod, FileFlag, Open, PathChange, PathOp
+from agent.learn.actor import Behaviour, actor_of
+from agent.workload import Identified, Process
+from detection.baseline.priors import Touch, path_touches, read_touches
+from detection.baseline.templates import file_member, file_path, read_path
+
+READ, WRITE = "read", "write"
+_WRITES = FileFlag.WRITE | FileFlag.CREATED
+_SET_ID = 0o6000
+_DEEDS = {
+    PathOp.RENAME: "", PathOp.TRUNCATE: "", PathOp.MKNOD: "", PathOp.LINK: "link", PathOp.SYMLINK: "link",
+    PathOp.UNLINK: "delete", PathOp.RMDIR: "delete", PathOp.MKDIR: "mkdir", PathOp.CHOWN: "chown",
+}  # fmt: skip
+_SENTENCES = {
+    "": "written", "link": "linked to", "delete": "deleted", "mkdir": "made", "chown": "given to another owner",
+    "chmod +s": "made to run as its owner", "chmod +x": "made executable",
+}  # fmt: skip
+_UPPER = Touch(0.5, "the file was put into the container after it began; it is not part of its image")
+
+
+def opened(identified: Identified, event: Open) -> Behaviour:
+    """A file opened for writing is written, any other read."""
+    path = "memfd:*" if event.file_flags & FileFlag.MEMFD else event.path
+    if event.file_flags & _WRITES:
+        return changed(identified, path, "")
+    in_container = identified.container is not None
+    later = in_container and bool(event.file_flags & FileFlag.UPPER_LAYER)
+    actor, template = actor_of(identified.process), read_path(path, not later)
+    touches = read_touches(path)
+    return Behaviour(
+        READ,
+        file_member(actor, template),
+        f"{template} was never read by {actor}",
+        (*touches, _UPPER) if later else touches,
+    )
+
+
+def changed(identified: Identified, path: str, deed: str) -> Behaviour:
+    """A file was changed at this path, as `deed` says: "" written, else "delete", "chmod +x", "link" …"""
+    actor, template = actor_of(identified.process), file_path(path)
+    how = _SENTENCES.get(deed, f"changed ({deed})")
+    return Behaviour(
+        WRITE, file_member(actor, template, deed), f"{template} was never {how} by {actor}", path_touches(template)
+    )
+
+
+def path_changed(identified: Identified, event: PathChange) -> Behaviour | None:
+    """Changes of the tree; None for those that are calls (mounts, devices)."""
+    deed = f"setxattr {event.text[:64]}" if event.op is PathOp.SETXATTR else _DEEDS.get(event.op)
+    if deed is None:
+        return None
+    path = event.target if event.op in (PathOp.RENAME, PathOp.LINK) else event.path
+    return changed(identified, resolved(identified.process, event, path), deed)
+
+
+def mode_changed(identified: Identified, event: Chmod) -> Behaviour:
+    """A set-id or execute bit was set."""
+    path = posixpath.normpath(posixpath.join(identified.process.cwd or "/", event.path)) if event.path else "?"
+    return changed(identified, path, "chmod +s" if event.mode & _SET_ID else "chmod +x")
+
+
+def resolved(process: Process, event: PathChange, path: str) -> str:
+    """A change's path as the process meant it."""
+    if path and event.head.flags & EV_F_USER_PATH:
+        return posixpath.normpath(posixpath.join(process.cwd or "/", path))
+    return path

@@ -1,0 +1,80 @@
+"""One profile while it is being learned: its instances, and what their fleet knows."""
+
+from agent.learn.lives import Life, begins
+from agent.workload import Identified
+from detection.baseline.keys import KEYS, Phase
+from detection.baseline.profile import ClassProfile, Member, Profile, State
+
+_OTHERS = {phase: tuple(other for other in Phase if other is not phase) for phase in Phase}
+
+
+class Tracked:
+    """A profile, its instances (`lives`), and the whole fleet's profile of the same workload where one was given."""
+
+    __slots__ = ("exec", "fleet", "key", "lives", "profile")
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.key = (profile.workload, profile.version)
+        self.lives: dict[str, Life] = {}
+        self.fleet: Profile | None = None
+
+    def begin(self, identified: Identified, instance: str) -> Life:
+        """An instance is seen for the first time."""
+        life = self.lives[instance] = begins(identified, instance)
+        return life
+
+    def met(self, instance: str) -> Life:
+        """The instance, which is known to be alive; one met now was alive before."""
+        life = self.lives.get(instance)
+        if life is None:
+            life = self.lives[instance] = Life(instance)
+        life.acted = True
+        return life
+
+    def fleet_knows(self, behaviour: str, phase: Phase, name: str) -> bool:
+        """Whether the fleet as a whole shows this behaviour."""
+        return self.fleet is not None and isinstance(self.fleet.of(behaviour, phase).find(name), Member)
+
+    def elsewhere(self, behaviour: str, phase: Phase, name: str) -> str:
+        """The phase in which this behaviour is known, if it is in another; else ""."""
+        for other in _OTHERS[phase]:
+            known = self.profile.classes.get(KEYS[behaviour][other])
+            if (known is not None and known.row(name) >= 0) or self.fleet_knows(behaviour, other, name):
+                return other.value
+        return ""
+
+    def judge(self, behaviour: str, phase: Phase) -> ClassProfile:
+        """The class to judge a novelty by: the own one, or the fleet's where that may be trusted and the own may not.
+
+        Never the sum of both: the fleet's contains the own.
+        """
+        own = self.profile.of(behaviour, phase)
+        if self.fleet is None or own.state in (State.STABLE, State.LOSSY):
+            return own
+        shared = self.fleet.of(behaviour, phase)
+        return shared if shared.state is State.STABLE or shared.units > own.units else own
+
+    def replicas(self, behaviour: str, phase: Phase) -> int:
+        """How many instances could show a behaviour."""
+        shared = len(self.fleet.of(behaviour, phase).instances) if self.fleet is not None else 0
+        return max(len(self.lives), shared)
+
+    def close_slot(self, now_ns: int) -> None:
+        """Count the slot for those that were steady all along; passing phases that ended are one unit each."""
+        ended: dict[Phase, list[str]] = {Phase.STARTUP: [], Phase.SHUTDOWN: []}
+        alive = self.profile.alive
+        for life in list(self.lives.values()):
+            if not life.acted:
+                del self.lives[life.instance]
+                if life.phase is not Phase.STEADY:
+                    ended[life.phase].append(life.instance)
+                continue
+            if life.whole and life.phase is Phase.STEADY:
+                alive.add(life.instance)
+            finished = life.slot_over()
+            if finished is not None:
+                ended[finished].append(life.instance)
+        self.profile.close_slot(now_ns)
+        for phase, instances in ended.items():
+            self.profile.close_passing(phase, instances, now_ns)
