@@ -28,6 +28,7 @@ class CollectorAddress:
 class AgentConfig:
     """Options of `vedette agent`. Times are seconds. `sensor` is auto, co-re, bcc or polling.
 
+    Rates are measured over windows of `rate_window_s`, rounded up to whole slots.
     Every behaviour the kernel knows is reported again once in `rearm_s`; `limits` bound what one cgroup may report.
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
     """
@@ -39,6 +40,7 @@ class AgentConfig:
     output: Path | None = None
     slot_s: float = 60.0
     heartbeat_s: float = 30.0
+    rate_window_s: float = 60.0
     rearm_s: float = 86_400.0
     limits: Mapping[EventType, Limit] = field(default_factory=lambda: LIMITS)
     spool_bytes: int = 256 << 20
@@ -55,6 +57,8 @@ class AgentConfig:
             raise ConfigError(f"--slot {self.slot_s:g}: a time slot is 0.1 to 3600 seconds")
         if not 0.5 <= self.heartbeat_s <= 3600:
             raise ConfigError(f"--heartbeat {self.heartbeat_s:g}: give 0.5 to 3600 seconds")
+        if not 0.1 <= self.rate_window_s <= 3600:
+            raise ConfigError(f"--rate-window {self.rate_window_s:g}: give 0.1 to 3600 seconds")
         if not self.slot_s <= self.rearm_s <= 30 * 86_400:
             raise ConfigError(f"--rearm {self.rearm_s:g}: give a slot's length to 2592000 seconds")
         for option, value in (("--cluster", self.cluster), ("--host-group", self.host_group)):

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from agent.corrections import Corrections
@@ -12,9 +12,10 @@ from agent.events import Event, Exit, RawBatch, Throttle
 from agent.identify.identify import Identifier
 from agent.learn.learner import Learner
 from agent.observation import Observation
+from agent.rates.rates import Inhabitant, Rates
 from agent.rearm import Watched
 from agent.sinks import Sink
-from agent.source.port import Phase, Source, Upkeep
+from agent.source.port import BehaviourKey, Phase, Source, Upkeep
 from agent.throttling import ThrottleEntry, Throttling
 from agent.waiting import Waiting
 from agent.workload import Identified
@@ -41,6 +42,7 @@ class Decoder(Protocol):
 class Core:
     """Everything between the ring and the sink. Not thread-safe: one thread owns it.
 
+    rates: counts everything, too; None where nobody scores them.
     rearm_slots: within so many slots every behaviour the kernel knows is reported once more.
     """
 
@@ -54,6 +56,7 @@ class Core:
         detector: Detector,
         sink: Sink,
         rearm_slots: int = 1440,
+        rates: Rates | None = None,
     ) -> None:
         self._source = source
         self._upkeep = source if isinstance(source, Upkeep) else None
@@ -67,6 +70,7 @@ class Core:
         self._learner = learner
         self._detector = detector
         self._sink = sink
+        self._rates = rates
         self._waiting = Waiting()
         self._corrections = Corrections()
         self._now_ns = 0
@@ -76,10 +80,12 @@ class Core:
 
     def handle(self, batch: RawBatch) -> None:
         """Take one batch to its findings. Events of a container nobody has described yet wait for that a while."""
-        waiting = self._waiting
+        waiting, rates = self._waiting, self._rates
         event: Event | None = None
         for event in self._decoder.decode(batch):
             try:
+                if rates is not None:
+                    rates.count(event)
                 identified = self._identifier.identify(event)
                 if identified is None or event.__class__ is Exit:  # an exit shows nothing to learn or judge
                     continue
@@ -128,6 +134,7 @@ class Core:
     def _judge(self, identified: Identified) -> None:
         if isinstance(identified.event, Throttle):
             self._throttling.noted(identified.event, identified)
+            self._note_held_back(identified.event)
             return
         observation = self._learner.observe(identified)
         findings = self._detector.detect(observation)
@@ -156,7 +163,7 @@ class Core:
         """Regular work, a few times a second: losses, expiry, repeats, what is to be reported again."""
         self._note_losses(now_ns)
         if changed := self._watched.let_go(now_ns, self._source, self._upkeep):
-            self._learner.recount(changed, now_ns)
+            self._recount(changed, now_ns)
         if self._upkeep:
             self._note_throttles(self._upkeep, now_ns)
         self._identifier.tick(now_ns)
@@ -178,16 +185,35 @@ class Core:
         self._slot += 1
         if self._upkeep:
             due = Phase(self._slot % self._rearm_slots, self._rearm_slots)
-            self._learner.recount(self._upkeep.sweep(due), now_ns)
+            self._recount(self._upkeep.sweep(due), now_ns)
         else:
-            self._learner.recount(self._source.behaviours(), now_ns)
+            self._recount(list(self._source.behaviours()), now_ns)
+        if self._rates is not None:
+            for finding in self._rates.close_slot(now_ns, map(Inhabitant._make, self._identifier.inhabited())):
+                self._sink.finding(finding)
         self._learner.advance(now_ns, self._identifier.living())
+
+    def _note_held_back(self, event: Throttle) -> None:
+        if self._rates is not None and event.stop:
+            self._rates.held_back(event.cgroup_id, event.type, event.held_back, ended=True)
+
+    def _recount(self, behaviours: Sequence[tuple[BehaviourKey, int]], now_ns: int) -> None:
+        """What the kernel's filter says of behaviours that happened again: one reading for all who count."""
+        self._learner.recount(behaviours, now_ns)
+        if self._rates is not None:
+            self._rates.recount(behaviours)
 
     def _note_throttles(self, upkeep: Upkeep, now_ns: int) -> None:
         """What is held back now, and what fell silent; profiles that miss events know it."""
         boot_to_unix_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        self._throttling.released(upkeep.release(), now_ns)
-        self._throttling.seen(upkeep.throttled(), boot_to_unix_ns)
+        released, held = upkeep.release(), upkeep.throttled()
+        self._throttling.released(released, now_ns)
+        self._throttling.seen(held, boot_to_unix_ns)
+        if self._rates is not None:
+            for state in released:
+                self._rates.held_back(state.cgroup_id, state.type, state.held_back, ended=True)
+            for state in held:
+                self._rates.held_back(state.cgroup_id, state.type, state.held_back, ended=False)
         for kind, workload in self._throttling.active():
             for behaviour in _BEHAVIOURS_OF.get(kind.name.lower(), ()):
                 self._learner.note_loss(behaviour, now_ns, workload)
@@ -196,7 +222,7 @@ class Core:
         """Where a behaviour found the filter full, the coldest go."""
         full = sum(causes.get("filter_full", 0) for causes in counters.values())
         if full > self._filter_full and self._upkeep:
-            self._learner.recount(self._upkeep.sweep(crowded=True), now_ns)
+            self._recount(self._upkeep.sweep(crowded=True), now_ns)
         self._filter_full = full
 
     def throttles(self) -> tuple[ThrottleEntry, ...]:
@@ -210,6 +236,8 @@ class Core:
             lost = sum(n for cause, n in causes.items() if cause.startswith("lost_"))
             if lost > self._lost.get(name, 0):
                 self._lossy_until[name] = now_ns + _LOSSY_NS
+                if self._rates is not None:
+                    self._rates.note_loss()
                 for behaviour in _BEHAVIOURS_OF.get(name, ()):
                     self._learner.note_loss(behaviour, now_ns)
             self._lost[name] = lost

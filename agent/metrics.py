@@ -39,6 +39,7 @@ def _lookups(s: Status) -> Iterator[Sample]:
         yield (r.kind, r.socket, "no"), r.failures
 
 
+_RATE_OUTCOMES = ("scored", "unscored", "anomalous", "dropped")
 TABLE = (
     Row(
         "vedette_agent_events",
@@ -60,6 +61,20 @@ TABLE = (
         "Findings and the repeats folded into them.",
         ("kind",),
         lambda s: (((kind,), s.detector.get(kind, 0)) for kind in ("findings", "repeats")),
+    ),
+    Row(
+        "vedette_agent_rate_windows",
+        "counter",
+        "Windows of container rates: scored, unscored (no forest yet), anomalous (of the scored), dropped (not sent).",
+        ("outcome",),
+        lambda s: (((name,), s.rates[name]) for name in _RATE_OUTCOMES if name in s.rates),
+    ),
+    Row(
+        "vedette_agent_rate_forests",
+        "gauge",
+        "Workloads whose rates are scored.",
+        (),
+        lambda s: [((), s.rates["models"])] if "models" in s.rates else (),
     ),
     Row(
         "vedette_agent_probe_attached",

@@ -25,6 +25,8 @@ from agent.identify.workloads import Scope
 from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
 from agent.ledger import Ledger, LedgerEvent, ProfileState
+from agent.rates.config import RateConfig
+from agent.rates.start import open_rates
 from agent.runtimes.desk import Desk
 from agent.sinks import FileSink, Sink, SpoolSink
 from agent.source.choose import choose
@@ -67,6 +69,12 @@ class Agent:
         self._profiles = config.state_dir / "profiles.json"
         self._learner = Learner(LearnConfig(slot_s=config.slot_s))
         self._detector = Detector(load_compiled(rules.runtime_rules()), config.node, about=read_machine().as_fields())
+        self._rates = open_rates(
+            config.node,
+            config.state_dir / "forests",
+            RateConfig(window_s=config.rate_window_s),
+            with_collector=config.collector is not None,
+        )
         self._core = Core(
             source=self._source,
             decoder=Decoder(DeadLetterFile(config.state_dir / "undecoded.jsonl").add),
@@ -75,6 +83,7 @@ class Agent:
             detector=self._detector,
             sink=self._sink,
             rearm_slots=max(1, round(config.rearm_s / config.slot_s)),
+            rates=self._rates,
         )
         self._newest: Status | None = None
 
@@ -230,6 +239,7 @@ class Agent:
             node=self._config.node,
             ledger=entry,
             detector=self._detector.counters(),
+            rates=self._rates.counters() if self._rates else {},
             spool=self._spool.status() if self._spool else None,
             uplink=self._uplink.status() if self._uplink else None,
         )

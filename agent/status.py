@@ -20,6 +20,7 @@ class Status:
     node: str
     ledger: Ledger
     detector: dict[str, int] = field(default_factory=dict)
+    rates: dict[str, int] = field(default_factory=dict)
     spool: SpoolStatus | None = None
     uplink: UplinkStatus | None = None
 
@@ -41,6 +42,7 @@ class Status:
             "throttles": [asdict(t) for t in ledger.throttles],
             "runtimes": [r._asdict() for r in ledger.runtimes],
             "detector": self.detector,
+            "rates": self.rates,
             "spool": asdict(self.spool) if self.spool else None,
             "uplink": asdict(self.uplink) if self.uplink else None,
         }

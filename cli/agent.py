@@ -39,6 +39,14 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
     "--heartbeat", "heartbeat_s", type=float, default=30.0, show_default=True, help="Seconds between ledgers."
 )
 @click.option(
+    "--rate-window",
+    "rate_window_s",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Seconds over which a container's rates are measured; rounded up to whole slots.",
+)
+@click.option(
     "--rearm", "rearm_s", type=float, default=86_400.0, show_default=True, help="Seconds until known is reported again."
 )
 @click.option(
@@ -78,6 +86,7 @@ def command(
     agent_id: str,
     slot_s: float,
     heartbeat_s: float,
+    rate_window_s: float,
     rearm_s: float,
     limits: tuple[str, ...],
     spool_mb: int,
@@ -110,6 +119,7 @@ def command(
             output=output,
             slot_s=slot_s,
             heartbeat_s=heartbeat_s,
+            rate_window_s=rate_window_s,
             rearm_s=rearm_s,
             limits={**LIMITS, **dict(map(parse_limit, limits))},
             spool_bytes=spool_mb << 20,
