@@ -13,6 +13,7 @@ from detection.finding import Finding, Kind, Severity, Source
 from detection.rules.compile import Match
 from detection.rules.correlation import Correlation
 from detection.rules.nested import Nested
+from detection.rules.taxonomy import aliases_of
 from detection.rules.view import Document
 from detection.rules.windows import Story, Windows
 
@@ -88,7 +89,7 @@ class Detector:
 
     def _detect_one(self, form: Format, record: AuditRecord, findings: dict[Key, Finding]) -> None:
         facts: Facts | None = None
-        document = Nested(record.raw)
+        document = Nested(record.raw, aliases_of(record.rule_key))
         for match in self._rules.match(record.rule_key, document):
             rule_id = match.rule.id
             key = (form.source, record.event_id, rule_id)

@@ -4,30 +4,42 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from detection.rules.flatten import SHORT_NAMES, Flat, flatten
+from detection.rules.taxonomy import Aliases
 
 _MOST_LEAVES = 2000
+_MOST_TEXT = 16_384
 
 
 class Nested:
-    """A Document over a JSON-like record: every field as `flatten` would give it, found when it is asked for.
+    """A Document over a JSON-like record: every leaf as `flatten` would give it, found when it is asked for.
 
     A record has hundreds of leaves and rules read a dozen of them. Keywords, which read everything, and names
-    without a path have the record flattened once.
+    without a path have the record flattened once. `aliases` are other names for paths.
     """
 
-    __slots__ = ("_flat", "_raw")
+    __slots__ = ("_aliases", "_flat", "_raw")
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, aliases: Aliases | None = None) -> None:
         self._raw = raw
+        self._aliases = aliases or {}
         self._flat: Flat | None = None
 
     def get(self, field: str, /) -> Any:
-        """The value under a path joined by dots: one leaf, or a tuple of all of them; None where there is none."""
+        """The value under a path joined by dots: one leaf, or a tuple of all of them; None where there is none.
+
+        An object is given as its JSON text, so that rules can look for something anywhere in a request.
+        """
         if field in SHORT_NAMES:
             return self._whole().get(field)
         found: list[Any] = []
         _collect(self._raw, field, found)
+        for path in self._aliases.get(field, ()) if not found else ():
+            _collect(self._raw, path, found)
+            if found:
+                break
         if not found:
             return None
         return found[0] if len(found) == 1 else tuple(found)
@@ -63,7 +75,7 @@ def _collect(value: Any, path: str, found: list[Any]) -> None:
 
 def _leaf(value: Any, found: list[Any]) -> None:
     if isinstance(value, dict):
-        value = None if value else ""  # an empty object is present, one with parts is none of them
+        value = orjson.dumps(value)[:_MOST_TEXT].decode("utf-8", "ignore") if value else ""
     if value is not None and len(found) < _MOST_LEAVES:
         found.append(value)
 

@@ -1,15 +1,16 @@
 """A rule's own samples: events it must fire on, and look-alikes it must not.
 
-They stand in the rule's file below `vedette: samples: {attack: […], benign: […]}`; nested samples are
-flattened, as the events of an audit log are.
+They stand in the rule's file below `vedette: samples: {attack: […], benign: […]}`; nested samples are read
+as the events of an audit log are.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from detection.rules.compile import RuleSet
-from detection.rules.flatten import flatten
 from detection.rules.ir import Rule
+from detection.rules.nested import Nested
+from detection.rules.taxonomy import aliases_of
 
 _WANTED = {"attack": True, "benign": False}
 
@@ -28,6 +29,6 @@ def sample_problems(document: Mapping[str, Any], rule: Rule) -> list[str]:
         problems += [
             f"{kind} sample {number} {'does not fire' if wanted else 'fires'}"
             for number, event in enumerate(events, 1)
-            if bool(ruleset.match(rule.key, flatten(event))) is not wanted
+            if bool(ruleset.match(rule.key, Nested(event, aliases_of(rule.key)))) is not wanted
         ]
     return problems
