@@ -29,6 +29,8 @@ class Source(StrEnum):
     RUNTIME = "runtime"
     KUBERNETES_AUDIT = "kubernetes-audit"
     AWS_CLOUDTRAIL = "aws-cloudtrail"
+    GCP_AUDIT = "gcp-audit"
+    AZURE_ACTIVITY = "azure-activity"
 
 
 class Kind(StrEnum):

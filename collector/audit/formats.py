@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from collector.audit.aws import CloudTrail
+from collector.audit.azure import AzureActivity
 from collector.audit.format import Format
+from collector.audit.gcp import GcpAudit
 from collector.audit.kubernetes import KubernetesAudit
 
-_ALL: tuple[Format, ...] = (KubernetesAudit(), CloudTrail())
+_ALL: tuple[Format, ...] = (KubernetesAudit(), CloudTrail(), GcpAudit(), AzureActivity())
 FORMATS: Mapping[str, Format] = {form.source.value: form for form in _ALL}
