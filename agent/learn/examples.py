@@ -3,18 +3,12 @@
 from ipaddress import ip_address
 
 from detection.baseline.keys import CLASSES
+from detection.baseline.peers import egress_member, listen_member
 from detection.baseline.priors import OUTSIDE, listen_touches, path_touches, peer_touches, program_touches, read_touches
 from detection.baseline.privileges import call_touches, credential_touches
 from detection.baseline.profile import Profile
 from detection.baseline.score import Novelty, ScoreConfig, score
-from detection.baseline.templates import (
-    deed_member,
-    egress_member,
-    exec_member,
-    file_member,
-    listen_member,
-    write_member,
-)
+from detection.baseline.templates import deed_member, exec_member, file_member, write_member
 from detection.finding import Severity
 
 _TCP = 6

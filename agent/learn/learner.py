@@ -18,8 +18,8 @@ from agent.observation import Anomaly, Observation
 from agent.source.port import BehaviourKey
 from agent.workload import Container, Identified, Workload
 from detection.baseline.keys import KEYS, ClassKey, Phase
+from detection.baseline.peers import address_key
 from detection.baseline.profile import ClassProfile, Profile
-from detection.baseline.templates import address_key
 
 _CACHED_ARGV_BYTES = 2048
 _MAIN_PID = 1
@@ -62,7 +62,8 @@ class Learner:
         self._closed_ns = 0
         self._refused = 0
         self._retired = 0
-        self._broken_files = 0
+        self._broken_files = self._broken_records = 0
+        self._window = self._config.budgeted().window
 
     def observe(self, identified: Identified) -> Observation:
         """Learn from an event and say what was novel about it. A known exec costs a few microseconds.
@@ -178,6 +179,7 @@ class Learner:
         for behaviour in behaviours_of(identified, self._homes):
             for phase in Phase:
                 key = KEYS[behaviour.kind][phase]
+                tracked.record.forget(str(key), behaviour.member)
                 if (phase is Phase.STEADY or key in tracked.profile.classes) and tracked.profile.classes[key].condemn(
                     behaviour.member
                 ):
@@ -287,11 +289,14 @@ class Learner:
             "learn_quarantine_evicted": sum(c.evicted for c in classes),
             "learn_links_evicted": self._links.evicted,
             "learn_broken_files": self._broken_files,
+            "learn_broken_records": self._broken_records,
         }
         return {cause: count for cause, count in counts.items() if count}
 
     def save(self, path: Path, now_ns: int = 0) -> None:
         """Write all profiles atomically. Raises: ProfileFileError."""
+        for tracked in self._tracked.values():
+            tracked.note()
         write_profiles(path, self.profiles(), now_ns or self._closed_ns)
 
     def load(self, path: Path) -> ProfileFileError | None:
@@ -315,7 +320,8 @@ class Learner:
         return tracked
 
     def _adopt(self, profile: Profile) -> Tracked:
-        tracked = Tracked(profile)
+        tracked = Tracked(profile, self._window)
+        self._broken_records += tracked.broken
         tracked.fleet = self._fleet.pop(tracked.key, None)
         self._tracked[tracked.key] = tracked
         return tracked

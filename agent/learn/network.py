@@ -6,17 +6,16 @@ from agent.events import Connection, EventType, Socket, SocketOp
 from agent.learn.actor import Behaviour, actor_of
 from agent.workload import Identified
 from detection.baseline.deeds import raw_touches, socket_touches
-from detection.baseline.priors import ingress_touches, listen_touches, peer_touches
-from detection.baseline.templates import (
+from detection.baseline.peers import (
     address_text,
-    deed_member,
     egress_member,
-    file_path,
     ingress_member,
     listen_member,
     network_of,
     protocol_name,
 )
+from detection.baseline.priors import ingress_touches, listen_touches, peer_touches
+from detection.baseline.templates import deed_member, file_path
 
 EGRESS, INGRESS, LISTEN, CALL = "egress", "ingress", "listen", "call"
 _TALKS = (SocketOp.CONNECT, SocketOp.SEND)

@@ -10,7 +10,6 @@ that different behaviours do not collapse by being long.
 
 import re
 from hashlib import blake2s
-from ipaddress import IPv4Address, IPv6Address, ip_network
 
 MAX_TEMPLATE = 320
 _MAX_INPUT = 4096
@@ -80,9 +79,12 @@ _VARIABLE = re.compile(
     r"(?P<uuid>[0-9a-fA-F]{8}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{12})"
     r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?!\d))"
     r"|(?P<hex>(?<![0-9a-zA-Z])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
-    r"|(?P<n>\d{3,})"
+    r"|(?P<n>\d{3,}|(?<![0-9a-zA-Z])\d{1,2}(?![0-9a-zA-Z]))"
 )
 _VARIABLE_LOOSE = re.compile(_VARIABLE.pattern.replace(r"\d{3,}", r"\d+"))  # pids may be short
+_COMPILED = re.compile(r"(?<=\.pyc\.)\d+$")
+_TEMPFILE = re.compile(r"(?:^|(?<=[._-]))[a-z0-9_]{8}(?=$|\.[a-z]{1,5}$)")  # Python's tempfile
+_UNSPEAKABLE = re.compile(r"[^aeiou0-9_]{4}")
 _PROC = re.compile(r"^/proc/(\d+|self|thread-self)(?:(/task)/\d+)?(?:(/(?:fd|fdinfo|map_files))/[^/]+)?")
 _PTS = re.compile(r"^(/dev/(?:pts/|tty))\d+$")
 _RANDOM = re.compile(r"(?P<before>^tmp|^sess_|^sed|^|[._-])(?P<random>[A-Za-z0-9_]{6,12})(?=$|\.[a-z]{1,5}$)")
@@ -90,8 +92,6 @@ _PLAIN_WORD = re.compile(r"^[a-z][a-z_-]{0,31}$")
 _OPTION = re.compile(r"^(--?[A-Za-z][A-Za-z0-9_-]{0,39})(=.*)?$", re.DOTALL)
 _SECRET_OPTION = re.compile(r"^(-p|--?[\w-]*(?:pass|pwd|secret|token|key|auth|cred)[\w-]*)$", re.IGNORECASE)
 _NOT_A_WORD = "*-</"  # first characters of templates that are not plain words
-_MAX_HOST = 255
-_HOST_ADDRESS = re.compile(r"(?:\d{1,3}-){3}\d{1,3}")
 _URL = re.compile(r"^([a-z][a-z0-9+.-]{1,15})://(?:[^@/\s]*@)?([^/\s?#]{1,255})")
 
 
@@ -113,13 +113,15 @@ def path_template(path: str) -> str:
         path = _PROC.sub(_proc_template, path, count=1)
     elif path.startswith("/dev/"):
         path = _PTS.sub(r"\1<n>", path)
+    if "/__pycache__/" in path:
+        path = _COMPILED.sub("<n>", path)
     if path.startswith(_EXACT):
         return bounded(path)
     for trigger, pattern, replacement in _MADE_UP:
         if trigger in path:
             path = pattern.sub(replacement, path)
-    loose = path.startswith(_VOLATILE)
-    return bounded("/".join([_component(part, loose) for part in path.split("/")]))
+    loose = path.startswith(_VOLATILE) or "/tmp/" in path  # noqa: S108 - a name, not used
+    return bounded("/".join([component(part, loose) for part in path.split("/")]))
 
 
 def _proc_template(match: re.Match[str]) -> str:
@@ -127,14 +129,23 @@ def _proc_template(match: re.Match[str]) -> str:
     return f"/proc/{who}{match[2] + '/<tid>' if match[2] else ''}{match[3] + '/<n>' if match[3] else ''}"
 
 
-def _component(part: str, loose: bool = False) -> str:
+def component(part: str, loose: bool = False) -> str:
     """One component as a template. `loose`: in a directory for temporary files, where doubtful names are made up."""
-    if part.startswith("<") or (len(part) < 3 and not loose):
+    if not part or part.startswith("<"):
         return part
+    if loose:
+        part = _TEMPFILE.sub(_tempfile, part)
     found = _RANDOM.search(part)
     if found and _looks_random(found["random"], bool(found["before"].strip("._-")), loose and bool(found["before"])):
         return f"{part[: found.start('random')]}<tmp>{part[found.end('random') :]}"
     return (_VARIABLE_LOOSE if loose else _VARIABLE).sub(_placeholder, part)
+
+
+def _tempfile(match: re.Match[str]) -> str:
+    """Eight characters drawn at random have a digit, or cannot be spoken; nine times in ten one of the two."""
+    word = match[0]
+    made_up = any(c.isdigit() for c in word) and not word.isdigit()
+    return "<tmp>" if made_up or _UNSPEAKABLE.search(word) else word
 
 
 def _looks_random(word: str, after_tmp: bool, doubtful: bool) -> bool:
@@ -363,74 +374,6 @@ def file_member(name: str, path: str, deed: str = "") -> str:
 def write_member(name: str, path: str) -> str:
     """Member of the class write: which program wrote where."""
     return file_member(name, file_path(path))
-
-
-def egress_member(name: str, protocol: int, peer: IPv4Address | IPv6Address, port: int, peer_name: str = "") -> str:
-    """Member of the class egress: which program connects where, by name where it is known. Local ports never appear.
-
-    Port 0 stands for all that clients choose at random.
-    """
-    kind = protocol_name(protocol)
-    host = host_template(peer_name) if peer_name else address_text(peer)
-    return bounded(f"{name} → {kind} {host}:{port or '*'}")
-
-
-def protocol_name(protocol: int) -> str:
-    """tcp, udp, else the number after "ip"."""
-    return {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6", 132: "sctp"}.get(protocol, f"ip{protocol}")
-
-
-def address_text(address: IPv4Address | IPv6Address) -> str:
-    """An address as it stands before a port; an IPv4 address mapped into IPv6 as IPv4."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    plain = mapped or address
-    return f"[{plain}]" if isinstance(plain, IPv6Address) else str(plain)
-
-
-def address_key(text: str) -> str:
-    """An address given as text, as `address_text` gives it."""
-    return f"[{text}]" if ":" in text else text
-
-
-def host_template(host: str) -> str:
-    """A DNS name whose labels below the registered domain lost what varies: hashes, ids, addresses, dates.
-
-    The last two labels stay: what a name belongs to is never made up.
-    """
-    labels = host[:_MAX_HOST].split(".")
-    kept = labels[-2:]
-    return ".".join([_HOST_ADDRESS.sub("<address>", _component(label)) for label in labels[:-2]] + kept)
-
-
-_NETWORKS = tuple(
-    (ip_network(text), name)
-    for text, name in (
-        ("127.0.0.0/8", "loopback"), ("::1/128", "loopback"),
-        ("169.254.0.0/16", "link-local"), ("fe80::/10", "link-local"),
-    )
-)  # fmt: skip
-
-
-def network_of(peer: IPv4Address | IPv6Address) -> str:
-    """Whom an address stands for where nobody knows the workload: loopback, a private network (/16), or public."""
-    mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
-    address = mapped or peer
-    for network, name in _NETWORKS:
-        if address.version == network.version and address in network:
-            return name
-    if not address.is_private:
-        return "public"
-    return str(ip_network((address, 16 if address.version == 4 else 48), strict=False))
-
-
-def ingress_member(name: str, protocol: int, port: int, peer: str) -> str:
-    """Member of the class ingress: who came to which port. `peer` is a workload's key or what `network_of` gives."""
-    return bounded(f"{name} → {protocol_name(protocol)} :{port or '*'} from {peer}")
-
-
-def listen_member(name: str, protocol: str, address: str, port: int) -> str:
-    """Member of the class listen: which program waits where. Port 0 stands for all that the kernel chooses."""
-    return bounded(f"{name} → {protocol} {address}:{port or '*'}")
 
 
 def deed_member(name: str, deed: str) -> str:

@@ -5,10 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from detection.baseline.peers import egress_member
 from detection.baseline.templates import (
     MAX_TEMPLATE,
     argument_shape,
-    egress_member,
     exec_member,
     path_template,
     program,
