@@ -12,7 +12,8 @@ from agent.observation import Anomaly
 from agent.workload import Identified
 from detection.baseline.keys import ClassKey
 from detection.baseline.profile import ClassProfile, Held, State
-from detection.baseline.score import Novelty, Score, score
+from detection.baseline.score import Habits, Novelty, Score, score
+from detection.baseline.similarity import Neighbourhoods
 from detection.finding import Severity
 
 _NOTHING: tuple[Anomaly, ...] = ()
@@ -36,6 +37,8 @@ class Judge:
 
     def __init__(self, config: LearnConfig) -> None:
         self._config = config
+        self._budget = config.budgeted()
+        self._indexes = Neighbourhoods()
         self.decisions: Decisions = NoDecisions()
         self.total = 0
 
@@ -56,7 +59,9 @@ class Judge:
         if not insisted and not condemned and tracked.fleet_knows(key.behaviour, key.phase, name):
             return self._take(known, name, instance, now_ns), _NOTHING
         shown = _shown_by(held, instance)
-        verdict = self._score(behaviour, key, tracked, shown)
+        verdict = self._score(behaviour, key, case, shown)
+        if not (condemned or insisted):
+            _remember(verdict, key, name, tracked)
         if insisted and decided is not None:
             verdict = _at_least_high(verdict, behaviour, "is locked" if decided.locks(key) else "condemns it")
         row = -1
@@ -69,10 +74,14 @@ class Judge:
             known.hold(name, instance, now_ns)
         return row, anomalies
 
-    def _score(self, behaviour: Behaviour, key: ClassKey, tracked: Tracked, shown: int) -> Score:
+    def _score(self, behaviour: Behaviour, key: ClassKey, case: Case, shown: int) -> Score:
+        """What a condemned process does is no harmless novelty: the budget has no say in it."""
+        tracked = case.tracked
         elsewhere = tracked.elsewhere(key.behaviour, key.phase, behaviour.member)
         novelty = Novelty(behaviour.kind, behaviour.member, behaviour.sentence, behaviour.touches, shown, elsewhere)
-        return score(novelty, tracked.judge(key.behaviour, key.phase), self._config.score)
+        known = tracked.judge(key.behaviour, key.phase)
+        habits = Habits(str(key), tracked.record, self._budget, self._indexes, (tracked.key, key, id(known)))
+        return score(novelty, known, self._config.score, None if case.condemned else habits)
 
     def _has_quorum(self, behaviour: Behaviour, key: ClassKey, tracked: Tracked, shown: int) -> bool:
         """Whether enough replicas show it to believe that it is the workload's.
@@ -94,6 +103,15 @@ class Judge:
         row = known.take(name, instance, now_ns)
         self.total += row >= 0
         return row
+
+
+def _remember(verdict: Score, key: ClassKey, name: str, tracked: Tracked) -> None:
+    """A novelty whose harmlessness nobody doubts yet goes into the workload's record."""
+    if verdict.ruling is None:
+        return
+    tracked.record.note(str(key), verdict.strangeness, name)
+    if verdict.ruling.begins and verdict.severity is not None and verdict.severity > Severity.INFORMATIONAL:
+        tracked.record.note_alarm()
 
 
 def _shown_by(held: Held | None, instance: str) -> int:

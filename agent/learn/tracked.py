@@ -2,22 +2,41 @@
 
 from agent.learn.lives import Life, begins
 from agent.workload import Identified
+from detection.baseline.conformal import WINDOW, Calibration, CalibrationError
 from detection.baseline.keys import KEYS, Phase
 from detection.baseline.profile import ClassProfile, Member, Profile, State
 
+_RECORD = "calibration"
 _OTHERS = {phase: tuple(other for other in Phase if other is not phase) for phase in Phase}
 
 
 class Tracked:
-    """A profile, its instances (`lives`), and the whole fleet's profile of the same workload where one was given."""
+    """A profile, its instances (`lives`), and the whole fleet's profile of the same workload where one was given.
 
-    __slots__ = ("exec", "fleet", "key", "lives", "profile")
+    `record` of its novelties goes back `window` slots; `broken`: what the profile brought along of it was not one.
+    """
 
-    def __init__(self, profile: Profile) -> None:
+    __slots__ = ("broken", "exec", "fleet", "key", "lives", "profile", "record")
+
+    def __init__(self, profile: Profile, window: int = WINDOW) -> None:
         self.profile = profile
         self.key = (profile.workload, profile.version)
         self.lives: dict[str, Life] = {}
         self.fleet: Profile | None = None
+        self.broken = False
+        self.record = self._record(window)
+
+    def _record(self, window: int) -> Calibration:
+        data = self.profile.notes.get(_RECORD)
+        try:
+            return Calibration(window) if data is None else Calibration.from_dict(data, window)
+        except CalibrationError:
+            self.broken = True
+            return Calibration(window)
+
+    def note(self) -> None:
+        """Put the record into the profile, which is about to be saved."""
+        self.profile.notes[_RECORD] = self.record.to_dict()
 
     def begin(self, identified: Identified, instance: str) -> Life:
         """An instance is seen for the first time."""
@@ -78,3 +97,5 @@ class Tracked:
         self.profile.close_slot(now_ns)
         for phase, instances in ended.items():
             self.profile.close_passing(phase, instances, now_ns)
+        classes = self.profile.classes.items()
+        self.record.advance(str(key) for key, known in classes if known.was_stable or known.was_churning)
