@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import baseline_validation, blocks, ceiling, dispatch, idle, kernel, latency, loads, path, report
+from bench import baseline, blocks, ceiling, dispatch, idle, kernel, latency, loads, path, report
 from bench.bars import CEILING_RATE
 from bench.blocks import Block, Options
 from bench.loads import BUILD, LOADS, Load
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.main(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command == "baseline":
-        return baseline_validation.main(options.runs)
+        return baseline.main(options.runs, summary=options.summary)
     if options.command == "show":
         print(report.markdown(report.load_results(options.file)))
         return 0
@@ -51,9 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=30, help="length of the idle watch")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for a quiet machine, each time")
     commands = parser.add_subparsers(dest="command")
-    commands.add_parser("baseline", help="does the bound of completeness hold?").add_argument(
-        "runs", type=int, nargs="?", default=100
-    )
+    baseline_parser = commands.add_parser("baseline", help="do the baseline's bounds and its budget hold?")
+    baseline_parser.add_argument("runs", type=int, nargs="?", default=200)
+    baseline_parser.add_argument("--summary", action="store_true", help="also write bench/BASELINE.md")
     commands.add_parser("real", help="real software in containers: convergence, budget, intrusions (real --help)")
     commands.add_parser("dispatch", help="what ways to see system calls cost every system call")
     path_parser = commands.add_parser("path", help="what a record costs in Python")

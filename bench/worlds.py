@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detection.baseline.completeness import Incidence, window_of
+from detection.baseline.completeness import Incidence, spans_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,17 +49,19 @@ class World:
         self.first = self.begins - 1 + chance.geometric(safe)
         self.second = self.first + chance.geometric(safe)
         self.third = self.second + chance.geometric(safe)
-        self._fresh = np.unique(self.first)
+        self.fresh = np.unique(self.first)  # units that brought something new
 
     def at(self, units: int) -> Incidence:
         """What was counted after so many units."""
-        fresh = self._fresh[: np.searchsorted(self._fresh, units, "right")]
-        novel = [0] * (window_of(units) + 1)
-        for unit in fresh.tolist():
-            novel[window_of(unit)] += 1
         seen, twice, thrice = (int((when <= units).sum()) for when in (self.first, self.second, self.third))
         more = self._chance.binomial(np.maximum(0, units - self.third), self.rates).sum()
-        return Incidence(units, seen - twice, twice - thrice, seen + twice + thrice + int(more), seen, tuple(novel))
+        novel = self.novel(units)
+        return Incidence(units, seen - twice, twice - thrice, seen + twice + thrice + int(more), seen, novel)
+
+    def novel(self, units: int) -> tuple[int, ...]:
+        """Units that brought something new, by window."""
+        edges = np.minimum(np.concatenate(([0], np.cumsum(spans_of(units)))), units)
+        return tuple(np.diff(np.searchsorted(self.fresh, edges, "right")).tolist())
 
     def theta(self, units: int) -> float:
         """The truth: P(the next unit brings something new)."""
@@ -107,14 +109,3 @@ def _incidence(counts: Ints, units: int) -> Incidence:
     return Incidence(
         units, int((counts == 1).sum()), int((counts == 2).sum()), int(counts.sum()), int((counts > 0).sum())
     )
-
-
-class Bursts(NamedTuple):
-    """Slots in which every one of `replicas` does something new of its own, with probability `rate` each slot."""
-
-    rate: float
-    replicas: int
-
-    def novel(self, slots: int, chance: np.random.Generator) -> Ints:
-        """Slots (from 0) in which it happened."""
-        return np.flatnonzero(chance.random(slots) < self.rate)

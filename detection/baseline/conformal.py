@@ -18,7 +18,7 @@ Classes are comparable by rarity: a novelty weighs strangeness − log10(its cla
 included), so the first one in a quiet class outweighs the hundredth in a busy one. The counts contain the novelty
 that is judged, which keeps the comparison symmetric in all of them ("full" conformal).
 
-Bounded: 64 novelties a class, the strangest. No clock: time is counted in slots during which a class was trusted, so
+Bounded: 32 novelties a class, the strangest. No clock: time is counted in slots during which a class was trusted, so
 neither an idle agent nor a changed clock makes history.
 """
 
@@ -30,10 +30,10 @@ from zlib import crc32
 
 from detection.errors import DetectionError
 
-KEPT = 64
+KEPT = 32
 _BUCKETS = 8  # the window moves on in eighths
 _MAX_ALARMS = 64
-_MAX_CLASSES = 32
+_MAX_CLASSES = 27
 _LARGEST = 1 << 53
 WINDOW = 4 * 7 * 24 * 60  # four weeks of slots of a minute
 
