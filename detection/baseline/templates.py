@@ -59,6 +59,7 @@ _MADE_UP = tuple(
         ("/pg_wal/", r"(?<=/pg_wal/)[0-9A-F]{24}", "<segment>"),
         ("/base/", r"(?<=/base/)\d+(?=/|$)", "<oid>"),  # PostgreSQL: a directory for each database
         ("/pg_", r"(/pg_[a-z_]+(?:/members|/offsets)?)/[0-9A-F]{4,6}$", r"\1/<n>"),
+        ("/pgsql_tmp", r"(?<=/pgsql_tmp)\d+", "<n>"),
         (".snap", r"(?<=/)[0-9A-F]+-[0-9A-F]+(?=\.snap)", "<lsn>"),
         ("_temp/", r"(?<=_temp/)[0-9/]+$", "<n>"),  # nginx: client_body_temp/3/00/0000000003
         ("/temp-", r"(?<=/temp-)((?:rewriteaof-)?(?:bg-)?)\d+(?=\.[ar][od][fb]$)", r"\1<n>"),  # redis
@@ -79,6 +80,7 @@ _VARIABLE = re.compile(
     r"(?P<uuid>[0-9a-fA-F]{8}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{12})"
     r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?!\d))"
     r"|(?P<hex>(?<![0-9a-zA-Z])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
+    r"|(?P<short>(?<![0-9a-zA-Z])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,11}(?![0-9a-zA-Z]))"  # git
     r"|(?P<n>\d{3,}|(?<![0-9a-zA-Z])\d{1,2}(?![0-9a-zA-Z]))"
 )
 _VARIABLE_LOOSE = re.compile(_VARIABLE.pattern.replace(r"\d{3,}", r"\d+"))  # pids may be short
@@ -160,13 +162,14 @@ def _looks_random(word: str, after_tmp: bool, doubtful: bool) -> bool:
 
 
 def _placeholder(match: re.Match[str]) -> str:
-    return f"<{match.lastgroup}>"
+    return "<hex>" if match.lastgroup == "short" else f"<{match.lastgroup}>"
 
 
 def program(path: str, argv0: str = "") -> str:
     """The name of a program in a profile: its path; for multi-call binaries with the applet, /bin/busybox:wget.
 
-    Paths stay exact except below directories where programs have no lasting name (/tmp, /dev/shm, memfd).
+    Paths stay exact except below directories where programs have no lasting name (/tmp, /dev/shm, memfd); elsewhere
+    directories with a made-up name (/work/job-7) lose that, never the program's own.
     """
     base = path[path.rfind("/") + 1 :]
     if base in _MULTICALL:
@@ -174,7 +177,12 @@ def program(path: str, argv0: str = "") -> str:
         return bounded(f"{path}:{applet}") if applet and applet != base else path
     if path.startswith(("memfd:", "/memfd:")):
         return "memfd:*"
-    return path_template(path) if path.startswith(_VOLATILE) else bounded(path)
+    if path.startswith(_VOLATILE):
+        return path_template(path)
+    directory = path[: -len(base)] if base else path
+    if path.startswith(_EXACT) or not _VARIABLE.search(directory):
+        return bounded(path)
+    return bounded(path_template(directory) + base)
 
 
 def basename(name: str) -> str:
