@@ -28,6 +28,7 @@ class CollectorAddress:
 class AgentConfig:
     """Options of `vedette agent`. Times are seconds. `sensor` is auto, co-re, bcc or polling.
 
+    `budget`: false anomalies a workload may raise in a week on average (see docs/adr/0019).
     Rates are measured over windows of `rate_window_s`, rounded up to whole slots.
     Every behaviour the kernel knows is reported again once in `rearm_s`; `limits` bound what one cgroup may report.
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
@@ -39,6 +40,7 @@ class AgentConfig:
     collector: CollectorAddress | None = None
     output: Path | None = None
     slot_s: float = 60.0
+    budget: float = 1.0
     heartbeat_s: float = 30.0
     rate_window_s: float = 60.0
     rearm_s: float = 86_400.0
@@ -55,6 +57,8 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if not 0.1 <= self.slot_s <= 3600:
             raise ConfigError(f"--slot {self.slot_s:g}: a time slot is 0.1 to 3600 seconds")
+        if not 0.02 <= self.budget <= 10_000:
+            raise ConfigError(f"--budget {self.budget:g}: give 0.02 (one a year) to 10000 a week")
         if not 0.5 <= self.heartbeat_s <= 3600:
             raise ConfigError(f"--heartbeat {self.heartbeat_s:g}: give 0.5 to 3600 seconds")
         if not 0.1 <= self.rate_window_s <= 3600:

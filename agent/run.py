@@ -67,7 +67,7 @@ class Agent:
         scope = Scope(config.node, config.cluster, config.host_group)
         self._identifier = Identifier(boot_id=self._boot_id, engines=self._runtimes, scope=scope)
         self._profiles = config.state_dir / "profiles.json"
-        self._learner = Learner(LearnConfig(slot_s=config.slot_s))
+        self._learner = Learner(LearnConfig(slot_s=config.slot_s, budget=config.budget))
         self._detector = Detector(load_compiled(rules.runtime_rules()), config.node, about=read_machine().as_fields())
         self._rates = open_rates(
             config.node,

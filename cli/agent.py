@@ -36,6 +36,9 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
 @click.option("--id", "agent_id", default="", help="Name of this agent, as in its certificate.  [default: the node's]")
 @click.option("--slot", "slot_s", type=float, default=60.0, show_default=True, help="Seconds in a learning slot.")
 @click.option(
+    "--budget", type=float, default=1.0, show_default=True, help="False anomalies a workload may raise in a week."
+)
+@click.option(
     "--heartbeat", "heartbeat_s", type=float, default=30.0, show_default=True, help="Seconds between ledgers."
 )
 @click.option(
@@ -85,6 +88,7 @@ def command(
     node: str | None,
     agent_id: str,
     slot_s: float,
+    budget: float,
     heartbeat_s: float,
     rate_window_s: float,
     rearm_s: float,
@@ -118,6 +122,7 @@ def command(
             collector=CollectorAddress(collector, cert, key, ca) if collector else None,
             output=output,
             slot_s=slot_s,
+            budget=budget,
             heartbeat_s=heartbeat_s,
             rate_window_s=rate_window_s,
             rearm_s=rearm_s,
