@@ -24,6 +24,7 @@ from agent.identify.machine import read_machine
 from agent.identify.workloads import Scope
 from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
+from agent.learn.store import Pace
 from agent.ledger import Ledger, LedgerEvent, ProfileState
 from agent.rates.config import RateConfig
 from agent.rates.start import open_rates
@@ -67,6 +68,7 @@ class Agent:
         scope = Scope(config.node, config.cluster, config.host_group)
         self._identifier = Identifier(boot_id=self._boot_id, engines=self._runtimes, scope=scope)
         self._profiles = config.state_dir / "profiles.json"
+        self._pace = Pace()
         self._learner = Learner(LearnConfig(slot_s=config.slot_s, budget=config.budget))
         self._detector = Detector(load_compiled(rules.runtime_rules()), config.node, about=read_machine().as_fields())
         self._rates = open_rates(
@@ -175,7 +177,8 @@ class Agent:
             if now >= next_beat:
                 next_beat = now + self._config.heartbeat_s
                 self._note(LedgerEvent.HEARTBEAT)
-                self._save_profiles()
+                if self._pace.is_due(now):
+                    self._save_profiles()
             elif self._config.status_file or self._config.metrics_address:  # nobody else reads it in between
                 self._publish(self._ledger(LedgerEvent.HEARTBEAT))
 
@@ -251,10 +254,12 @@ class Agent:
             log.error("status file %s: %s", self._config.status_file, error)
 
     def _save_profiles(self) -> None:
+        begun = time.monotonic()
         try:
             self._learner.save(self._profiles)
         except AgentError as error:
             log.error("%s; the profiles stay in memory", error)
+        self._pace.took(time.monotonic() - begun, time.monotonic())
 
 
 def _credentials(address: CollectorAddress) -> Credentials | None:

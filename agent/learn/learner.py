@@ -12,14 +12,14 @@ from agent.learn.judge import Case, Judge
 from agent.learn.links import Link, Links, novelty_key
 from agent.learn.lives import Life, stop, stopped_by
 from agent.learn.ports import Decisions
-from agent.learn.store import ProfileFileError, read_profiles, set_aside, write_profiles
+from agent.learn.store import ProfileFileError, read_latest, write_profiles
 from agent.learn.tracked import Tracked
 from agent.observation import Anomaly, Observation
 from agent.source.port import BehaviourKey
 from agent.workload import Container, Identified, Workload
 from detection.baseline.keys import KEYS, ClassKey, Phase
 from detection.baseline.peers import address_key
-from detection.baseline.profile import ClassProfile, Profile
+from detection.baseline.profile import ClassProfile, Profile, ProfileConfig
 
 _CACHED_ARGV_BYTES = 2048
 _MAIN_PID = 1
@@ -300,24 +300,31 @@ class Learner:
         write_profiles(path, self.profiles(), now_ns or self._closed_ns)
 
     def load(self, path: Path) -> ProfileFileError | None:
-        """Take over the profiles of a file. A broken one is set aside and counted, and its error given back."""
+        """Take over the profiles of a file. A broken one is set aside and counted, and its error given back; then, and
+        where there is none, the one before it is taken.
+        """
         try:
-            profiles = read_profiles(path, self._config.profile)
+            profiles, problem = read_latest(path, self._config.profile)
         except ProfileFileError as error:
             self._broken_files += 1
-            return ProfileFileError(f"{error} ({set_aside(path)}; learning starts afresh)")
+            return error
+        self._broken_files += problem is not None
         for profile in profiles:
+            profile.use(self._rules_of(profile.workload))
             self._adopt(profile)
-        return None
+        return problem
 
     def _track(self, workload: Workload) -> Tracked | None:
         tracked = self._tracked.get((workload.key, workload.version))
         if tracked is None and self._make_room():
-            config = self._config.profile
-            if workload.key == "host" or workload.key.startswith("host/"):
-                config = replace(config, max_members=self._config.host_members)
-            tracked = self._adopt(Profile(workload.key, workload.version, config))
+            tracked = self._adopt(Profile(workload.key, workload.version, self._rules_of(workload.key)))
         return tracked
+
+    def _rules_of(self, workload: str) -> ProfileConfig:
+        config = self._config.profile
+        if workload == "host" or workload.startswith("host/"):
+            return replace(config, max_members=self._config.host_members)
+        return config
 
     def _adopt(self, profile: Profile) -> Tracked:
         tracked = Tracked(profile, self._window)

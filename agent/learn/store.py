@@ -133,6 +133,44 @@ def _old_profiles(document: Any, path: Path) -> list[Any]:
     return profiles
 
 
+def read_latest(path: Path, config: ProfileConfig) -> tuple[list[Profile], ProfileFileError | None]:
+    """The profiles of the newest whole file, and what was wrong with a newer one, which is set aside.
+
+    Raises: ProfileFileError where none is whole.
+    """
+    before = previous_of(path)
+    if not path.exists():
+        return read_profiles(before, config), None
+    try:
+        return read_profiles(path, config), None
+    except ProfileFileError as error:
+        aside = set_aside(path)
+        problem = f"{error} ({aside}; "
+    if not before.exists():
+        raise ProfileFileError(f"{problem}learning starts afresh)")
+    try:
+        profiles = read_profiles(before, config)
+    except ProfileFileError as error:
+        raise ProfileFileError(f"{problem}the one before it is no better: {error}; {set_aside(before)})") from error
+    return profiles, ProfileFileError(f"{problem}the one before it is used)")
+
+
+class Pace:
+    """When to save again: so that saving takes at most a hundredth of the time, however much there is to save."""
+
+    def __init__(self, share: float = 0.01) -> None:
+        self._share = share
+        self._next_s = 0.0
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether enough time has passed since the last one."""
+        return now_s >= self._next_s
+
+    def took(self, seconds: float, now_s: float) -> None:
+        """A save ended now, after so many seconds."""
+        self._next_s = now_s + seconds / self._share
+
+
 def set_aside(path: Path) -> str:
     """Rename a broken file so that the next save does not overwrite the evidence; says where it went."""
     aside = path.with_name(path.name + ".broken")

@@ -123,6 +123,11 @@ class ClassProfile:
         self._open: dict[str, dict[int, int]] = {}  # instance → row → times
         self._bound: tuple[int, float] = (-1, 1.0)
 
+    def use(self, config: ProfileConfig) -> None:
+        """Go by these rules from now on."""
+        self._config = config
+        self._forget_bound()
+
     def row(self, name: str) -> int:
         """The row of the known member of that name, or of the folded one that covers it; -1 for none."""
         row = self.members.find(name)
@@ -453,6 +458,12 @@ class Classes(dict[ClassKey, ClassProfile]):
         known = self[key] = ClassProfile(self._steady if key.phase is Phase.STEADY else self._passing, key.behaviour)
         return known
 
+    def use(self, config: ProfileConfig) -> None:
+        """Go by these rules from now on."""
+        self._steady, self._passing = config, replace(config, clean_units=config.clean_starts)
+        for key, known in self.items():
+            known.use(self._steady if key.phase is Phase.STEADY else self._passing)
+
     def of_phase(self, phase: Phase) -> Iterator[ClassProfile]:
         """The classes of a phase that exist."""
         return (known for key, known in self.items() if key.phase is phase)
@@ -479,6 +490,11 @@ class Profile:
     def of(self, behaviour: str, phase: Phase = Phase.STEADY) -> ClassProfile:
         """One class. Raises: KeyError for none of CLASSES."""
         return self.classes[KEYS[behaviour][phase]]
+
+    def use(self, config: ProfileConfig) -> None:
+        """Go by these rules from now on."""
+        self.config = config
+        self.classes.use(config)
 
     def close_slot(self, now_ns: int = 0) -> None:
         """Count one steady unit for every instance that was alive, and steady, in the slot."""
