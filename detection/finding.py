@@ -31,6 +31,8 @@ class Source(StrEnum):
     AWS_CLOUDTRAIL = "aws-cloudtrail"
     GCP_AUDIT = "gcp-audit"
     AZURE_ACTIVITY = "azure-activity"
+    WAF_MODSECURITY = "waf-modsecurity"
+    WAF_AWS = "waf-aws"
 
 
 class Kind(StrEnum):
@@ -57,6 +59,7 @@ class EntityKind(StrEnum):
     FILE = "file"  # path
     AUDIT_EVENT = "audit_event"  # the audit record's own id
     KUBERNETES_OBJECT = "kubernetes_object"  # resource/namespace/name
+    DOMAIN = "domain"  # host name, lower case
     ROLE = "role"  # a cloud role that was assumed: its ARN or full name
     CLOUD_ACCOUNT = "cloud_account"  # AWS account, GCP project, Azure subscription
     CLOUD_RESOURCE = "cloud_resource"  # ARN, full resource name, or instance id

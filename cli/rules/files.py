@@ -9,6 +9,7 @@ import click
 from detection.rules import Problem, Rule
 
 if TYPE_CHECKING:
+    from detection.rules.correlation import Correlation
     from detection.rules.parse import Parsed
 
 FORMAT = click.option(
@@ -67,12 +68,12 @@ def row_of(problem: Problem) -> dict[str, Any]:
     return {"origin": problem.origin, "line": problem.line, "rule": problem.rule, "reason": problem.reason}
 
 
-def about(rule: Rule, reason: str) -> dict[str, Any]:
+def about(rule: "Rule | Correlation", reason: str) -> dict[str, Any]:
     """A problem with a rule as plain data."""
     return {"origin": rule.origin, "rule": rule.id, "reason": reason}
 
 
-def problems_on_samples(rule: Rule, text: str, wanted: bool = False) -> list[str]:
+def problems_on_samples(rule: "Rule | Correlation", text: str, wanted: bool = False) -> list[str]:
     """What is wrong with a rule's samples; a rule without any is all right unless they are wanted."""
     import yaml  # noqa: PLC0415
 

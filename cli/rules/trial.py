@@ -18,6 +18,7 @@ from cli.rules.files import (
     texts_of,
 )
 from detection.rules import Rule, flatten, load_compiled
+from detection.rules.correlation import Correlation
 
 
 @click.command("test")
@@ -33,7 +34,8 @@ def test_rules(paths: tuple[Path, ...], form: str) -> None:
     files = tuple(files_below(paths))
     texts = texts_of(files) if paths else dict(text for kind in rules.KINDS for text in rules.sources(kind))
     parsed = parse_all(texts.items(), placeholders_of(files))
-    rows = [(rule, problems_on_samples(rule, texts[rule.origin], wanted=True)) for rule in parsed.rules]
+    every: tuple[Rule | Correlation, ...] = (*parsed.rules, *parsed.correlations)
+    rows = [(rule, problems_on_samples(rule, texts[rule.origin], wanted=True)) for rule in every]
     failed = [*map(row_of, parsed.problems), *(about(rule, reason) for rule, found in rows for reason in found)]
     if form == "json":
         click.echo(orjson.dumps({"rules": len(rows), "problems": failed}, option=orjson.OPT_INDENT_2).decode())
