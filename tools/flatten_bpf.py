@@ -1,6 +1,7 @@
 """The sensor's C sources as one text for BCC: `flatten_bpf.py bpf/vedette.bpf.c > vedette.bcc.c`.
 
-BCC has its own idea of maps and sections, so three things change on the way, none of them inside a function:
+BCC has its own idea of maps and sections, so four things change on the way, none of them inside a function: what
+stands under `#ifndef VEDETTE_WITHOUT_BTF` goes;
 `compat.h` (types fitted by CO-RE) gives way to `bcc/compat.h` (the kernel's own headers); map definitions go, and
 `&map` becomes VEDETTE_MAP(map); programs lose their section and become functions. Everything else stays as
 written, with #line, so that compile errors name the file a person can edit.
@@ -14,6 +15,8 @@ _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+(?:"([^"]+)"|<(bpf/[^>]+)>)[^
 _MAP = re.compile(r'^struct \{(?:[^{}]|\{[^{}]*\})*\} (\w+) SEC\("\.maps"\);', re.MULTILINE)
 _PROGRAM = re.compile(r'^SEC\("[^"]+"\)\s+(?=int\b)', re.MULTILINE)
 _LICENSE = re.compile(r'^char \w+\[\] SEC\("license"\)[^;]*;', re.MULTILINE)
+# What BCC could not attach is left out whole: a header first seen in there must be taken where it is next included.
+_WITHOUT_BTF = re.compile(r"^#ifndef VEDETTE_WITHOUT_BTF\b.*?^#endif[^\n]*$", re.MULTILINE | re.DOTALL)
 _REPLACED = ("compat.h", "kernel.h")
 
 
@@ -33,13 +36,15 @@ def _expand(path: Path, replacements: Path, done: set[Path]) -> str:
     """One file with its quoted includes in place. libbpf's headers are taken in bcc/compat.h alone."""
     done.add(path.resolve())
 
+    source = _WITHOUT_BTF.sub(lambda match: "\n" * match[0].count("\n"), path.read_text())
+
     def included(match: re.Match[str]) -> str:
-        line = path.read_text().count("\n", 0, match.start()) + 2
+        line = source.count("\n", 0, match.start()) + 2
         found = _find(path, match[1], match[2], replacements)
         body = "" if found is None or found.resolve() in done else _expand(found, replacements, done)
         return f'{body}#line {line} "{_shown(path)}"' if body else ""
 
-    text = _INCLUDE.sub(included, path.read_text())
+    text = _INCLUDE.sub(included, source)
     return f'#line 1 "{_shown(path)}"\n{text}\n'
 
 

@@ -15,6 +15,7 @@ from agent.source.libbpf import LibBpf
 
 _COMPILER = Path(__file__).with_name("bcc_compile.py")
 _COMPILE_LIMIT_S = 600.0
+_STRICT = "-Werror=implicit-function-declaration"  # BCC would load the call as one to nowhere
 _TARGETS = {"x86_64": "x86", "aarch64": "arm64"}  # as bpf/Makefile
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _RAW_TRACEPOINT, _TRACEPOINT = 17, 5  # enum bpf_prog_type
@@ -35,7 +36,7 @@ def compile_with_bcc(
     wrappers = (f"int bcc_{name}(void *ctx) {{ return {name}(ctx); }}" for name in names)
     request = {
         "text": "\n".join([f'#include "{source}"', *wrappers, ""]),
-        "flags": [f"-D__TARGET_ARCH_{_TARGETS.get(platform.machine(), platform.machine())}"]
+        "flags": [f"-D__TARGET_ARCH_{_TARGETS.get(platform.machine(), platform.machine())}", _STRICT]
         + [f"-DVEDETTE_MAP_{name}={number}" for name, number in maps.items()],
         "programs": [f"bcc_{name}" for name in names],
     }

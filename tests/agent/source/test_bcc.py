@@ -70,6 +70,10 @@ def test_without_btf_the_release_tells_the_exit_tracepoint(tmp_path: Path):
 
 
 def test_every_difference_between_kernels_has_its_bcc_form():
-    """Each name of include/compat.h is in bcc/compat.h, which takes its place."""
-    names, bcc = ((BPF / where / "compat.h").read_text() for where in ("include", "bcc"))
-    assert set(re.findall(r"\bcompat__\w+(?=\()", names)) <= set(re.findall(r"\bcompat__\w+(?=\()", bcc))
+    """Each name of include/compat.h that other sources use is in bcc/compat.h, which takes its place."""
+    bcc = (BPF / "bcc/compat.h").read_text()
+    others = "".join(path.read_text() for path in BPF.glob("*/*.[ch]") if path.name != "compat.h")
+    names = re.findall(r"\bcompat__\w+|\bUNDISTURBED\b", (BPF / "include/compat.h").read_text())
+    used = {name for name in names if re.search(rf"\b{name}\b", others)}
+    assert used
+    assert used <= set(re.findall(r"\bcompat__\w+|\bUNDISTURBED\b", bcc))

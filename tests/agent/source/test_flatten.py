@@ -17,9 +17,22 @@ def flat() -> str:
 
 def test_every_probe_file_is_in_it_once(flat: str):
     """Each file of bpf/probes that the sensor includes begins exactly once."""
-    included = re.findall(r'#include "(probes/\S+)"', (ROOT / "bpf/vedette.bpf.c").read_text())
+    source = (ROOT / "bpf/vedette.bpf.c").read_text()
+    included = re.findall(r'#include "(probes/\S+)"', source)
+    without = re.findall(r'#include "(probes/lsm_\S+)"', source)
     assert included
-    assert all(flat.count(f'#line 1 "bpf/{name}"') == 1 for name in included)
+    assert without
+    assert {name: flat.count(f'#line 1 "bpf/{name}"') for name in included} == {
+        name: int(name not in without) for name in included
+    }
+
+
+def test_every_function_stands_before_its_use(flat: str):
+    """A header first included by what is left out is taken where it is next needed: BCC would only warn."""
+    defined = {match[1]: match.start() for match in re.finditer(r"^static .*?\b(\w+__\w+)\(", flat, re.MULTILINE)}
+    assert len(defined) > 100
+    late = [name for name, at in defined.items() if re.search(rf"(?<!\w){name}\(", flat[: max(0, at - 200)])]
+    assert late == []
 
 
 def test_nothing_is_left_for_libbpf(flat: str):
