@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--name", default="run")
     judge.add_argument("--slot", type=float, default=5, help="seconds of a time slot")
     judge.add_argument("--list", choices=[s.label for s in Severity], help="also list anomalies from this severity on")
-    judge.add_argument("--members", action="store_true", help="also list what every profile holds")
+    judge.add_argument("--members", metavar="PART", help="also list what classes of this workload hold, latest last")
     judge.set_defaults(act=_judge)
     return parser
 
@@ -149,6 +149,8 @@ def _judge(options: argparse.Namespace) -> None:
         for deed in done:
             mine = (r for r in course.raised if tables.of_deed(r, deed))
             print(f"\n{deed.name}:", *tables.listing(mine, course.first_ns, Severity.LOW), sep="\n")
+    if options.members:
+        print("", *tables.members(learner.profiles(), options.members, course.first_ns), sep="\n")
     dropped = learner.dropped()
     if dropped:
         print("\ndropped:", dropped)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from bench.real.net import Network
 
-NAMESPACE = "real"
 _CAPABILITIES = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -63,6 +62,7 @@ class Container:
     address: str
     home: Path
     tag: str = "vreal"  # tells this world's bridge, network namespaces and cgroups from others'
+    namespace: str = "real"
     labels: dict[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex + uuid.uuid4().hex)
     pid: int = 0
@@ -110,7 +110,7 @@ class Container:
                 "io.kubernetes.cri.container-name": self.workload,
                 "io.kubernetes.cri.image-name": f"{image.name}@{image.digest}",
                 "io.kubernetes.cri.sandbox-name": self.pod,
-                "io.kubernetes.cri.sandbox-namespace": NAMESPACE,
+                "io.kubernetes.cri.sandbox-namespace": self.namespace,
                 "io.kubernetes.cri.sandbox-uid": str(uuid.UUID(self.id[:32])),
                 **self.labels,
             },

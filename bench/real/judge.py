@@ -11,6 +11,7 @@ from agent.learn.learner import Learner
 from agent.observation import Anomaly, Observation
 from agent.replay import Replay
 from agent.workload import Identified, Workload
+from detection.baseline.keys import Phase
 from detection.rules import RuleSet
 
 PREFIX = "k8s/real/"
@@ -81,7 +82,8 @@ class WatchedLearner(Learner):
 
     def _plot(self, now_ns: int) -> None:
         for row in self.states():
-            key = (short(row.workload), row.behaviour)
+            label = row.behaviour if row.phase == Phase.STEADY else f"{row.behaviour}/{row.phase}"
+            key = (short(row.workload), label)
             curve = self._course.curves.setdefault(key, [])
             if curve and (curve[-1].units, curve[-1].state, curve[-1].members) == (row.units, row.state, row.members):
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.real.intrusions import INTRUSIONS
 from bench.real.judge import Course, Point, Raised
+from detection.baseline.profile import Profile
 from detection.finding import Severity
 
 _GRACE_NS = 8_000_000_000
@@ -85,7 +86,7 @@ def convergence(course: Course) -> str:
     ]
     for (workload, behaviour), curve in sorted(course.curves.items()):
         last = curve[-1]
-        if not last.units:
+        if not last.units or ("/" in behaviour and not last.members):
             continue
         cells = [_cell(curve, mark) for mark in _MARKS]
         rows.append(
@@ -166,4 +167,16 @@ def listing(raised: Iterable[Raised], begin_ns: int, least: Severity) -> Iterato
             minutes = (r.time_ns - begin_ns) / 60e9
             a = r.anomaly
             rank = f"{a.severity.label:13} {a.surprise:4.1f} {a.state:8}"
-            yield f"{minutes:6.1f} {r.workload:9} {rank} {a.behaviour:14} {a.member}"
+            yield f"{minutes:6.1f} {r.workload:9} {rank} {a.phase}/{a.behaviour:10} {a.member}"
+
+
+def members(profiles: Iterable[Profile], part: str, begin_ns: int) -> Iterator[str]:
+    """What the classes of the workloads with `part` in their key hold, in the order it was first seen."""
+    for profile in profiles:
+        if part not in profile.workload:
+            continue
+        for key, known in profile.classes.items():
+            rows = sorted(known.members.values(), key=lambda m: m.first_ns)
+            yield f"\n{profile.workload} {key}: {len(rows)} members, {len(known.quarantine)} held"
+            yield from (f"{(m.first_ns - begin_ns) / 60e9:6.1f} {m.units:5} units  {m.name[:150]}" for m in rows)
+            yield from (f"  held {h.count:5} times  {h.name[:150]}" for h in known.quarantine.values())

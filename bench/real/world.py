@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from bench.real.net import Names, Network
 from bench.real.packages import fill
 from bench.real.workload import Deed, Workload, accounts
 
-_RESTART_S = 22.0
 _READY_S = 2.0
 
 
@@ -45,19 +45,36 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-class RealWorld:
-    """Runs workloads below `home`. `tag` (short) tells two worlds on one machine apart."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`tag` (short) and the pods' `namespace` tell two worlds on one machine apart.
 
-    def __init__(self, home: Path, workloads: Sequence[Workload], journal: Journal, tag: str = "vreal") -> None:
+    `hurry`: deeds come so many times as often; a replica
+    is replaced every `restart_s`.
+    """
+
+    tag: str = "vreal"
+    namespace: str = "real"
+    hurry: float = 1.0
+    restart_s: float = 22.0
+
+
+USUAL = Pace()
+
+
+class RealWorld:
+    """Runs workloads below `home`."""
+
+    def __init__(self, home: Path, workloads: Sequence[Workload], journal: Journal, pace: Pace = USUAL) -> None:
         self.shared = home / "shared"
-        self.network = Network(tag)
+        self.network = Network(pace.tag)
         self.errors: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self._home = home
-        self._tag = tag
+        self._pace = pace
         self._workloads = {w.name: w for w in workloads}
         self._journal = journal
-        self._rng = random.Random(tag)
+        self._rng = random.Random(pace.tag)
         self._images: dict[str, Image] = {}
         self._slots: dict[tuple[str, int], Container] = {}
         self._busy = threading.RLock()
@@ -97,7 +114,7 @@ class RealWorld:
             self._end()
             names.stop()
             self.network.remove()
-            containers.remove_cgroups(self._tag)
+            containers.remove_cgroups(self._pace.tag)
 
     def restart_now(self, workload: str, ordinal: int) -> None:
         """Replace a replica by a new pod."""
@@ -124,7 +141,8 @@ class RealWorld:
         address = self.network.address(workload.number * 10 + ordinal)
         home = self._home / "containers" / f"{workload.name}-{ordinal}"
         shutil.rmtree(home, ignore_errors=True)
-        container = Container(workload.name, pod, address, home, self._tag, workload.labels(pod))
+        who = (workload.name, pod, address, home, self._pace.tag, self._pace.namespace)
+        container = Container(*who, workload.labels(pod))
         container.start(self._images[workload.name], workload.start(self, ordinal), self.network)
         with self._busy:
             self._slots[workload.name, ordinal] = container
@@ -144,11 +162,11 @@ class RealWorld:
         self._threads.append(thread)
 
     def _repeat(self, name: str, deed: Deed, rng: random.Random) -> None:
-        while not self._stop.wait(rng.expovariate(1 / deed.every_s)):
+        while not self._stop.wait(rng.expovariate(self._pace.hurry / deed.every_s)):
             self._try(name, lambda: deed.act(self, rng))
 
     def _restarts(self) -> None:
-        while not self._stop.wait(_RESTART_S):
+        while not self._stop.wait(self._pace.restart_s):
             with self._busy:
                 slot = self._rng.choice(sorted(self._slots))
             self._try("restart", lambda slot=slot: self.restart_now(*slot))
