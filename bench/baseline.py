@@ -29,13 +29,13 @@ def measure(runs: int) -> Report:
         bounds.restless(max(20, runs // 4)),
         bounds.drift(runs),
         budgets.kept(max(10, runs // 8)),
-        [_weeks(rate, budget) for rate, budget in ((3.0, 1.0), (30.0, 1.0), (30.0, 3.0), (150.0, 1.0))],
+        [_weeks(*habit) for habit in ((3.0, 1.0), (30.0, 1.0), (30.0, 3.0), (150.0, 1.0), (30.0, 1.0, 0.1))],
         costs(),
     )
 
 
-def _weeks(rate: float, budget: float, weeks: int = 6) -> Week:
-    shop = Shop(1, rate, budget)
+def _weeks(rate: float, budget: float, shells: float = 0.0, weeks: int = 6) -> Week:
+    shop = Shop(1, rate, budget, shells=shells)
     shop.run(weeks * WEEK)
     alarms, informational = tuple(shop.per_week()[:weeks]), len(shop.quiet)
     shop.run(12, novel=False)
@@ -43,7 +43,7 @@ def _weeks(rate: float, budget: float, weeks: int = 6) -> Week:
     shop.run(12, novel=False)
     cron = shop.see(shop.write("c1", "/etc/cron.d/job"))
     named = (found[0].severity.label if found else "known" for found in (shell, cron))
-    return Week(rate, budget, alarms, informational, *named)
+    return Week(rate, budget, shells, alarms, informational, *named)
 
 
 def costs() -> dict[str, float]:

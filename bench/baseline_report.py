@@ -14,6 +14,7 @@ class Week(NamedTuple):
 
     novel_per_week: float
     budget: float
+    shells: float
     alarms: tuple[int, ...]
     informational: int
     shell: str
@@ -149,12 +150,14 @@ def _weeks(rows: Sequence[Week]) -> str:
     return _section(
         "Harmless weeks through the learner",
         """One run of six weeks each: two replicas, slots of ten minutes. Then an intruder's `sh -i` and, two hours
-later, a file in /etc/cron.d.""",
-        ("novelties a week", "budget", "alarms by week", "informational", "sh -i", "/etc/cron.d"),
+later, a file in /etc/cron.d. Where a tenth of the harmless novelties are shells, one more shell is no reason to call a
+person within the budget; it is on record as informational.""",
+        ("novelties a week", "budget", "shells among them", "alarms by week", "informational", "sh -i", "/etc/cron.d"),
         [
             (
                 f"{w.novel_per_week:g}",
                 f"{w.budget:g}",
+                f"{w.shells:.0%}",
                 " ".join(map(str, w.alarms)),
                 str(w.informational),
                 w.shell,

@@ -10,10 +10,10 @@ from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
 from agent.observation import Anomaly
 from agent.workload import Container, Identified, Process, Workload
+from detection.baseline.profile import ProfileConfig
 from detection.finding import Severity
 
-SLOT_S = 600.0
-WEEK = 1008  # slots
+WEEK = 1008  # slots of ten minutes
 _WORDS = (
     "cache",
     "report",
@@ -40,12 +40,27 @@ class Alarm(NamedTuple):
 
 
 class Shop:
-    """A web server in two containers, its helpers and its habits. Deterministic by `seed`."""
+    """A web server in two containers, its helpers and its habits. Deterministic by `seed`; `week` in slots.
 
-    def __init__(self, seed: int, novel_per_week: float, budget: float = 1.0) -> None:
+    Of what is new, `shells` are shells the server starts: as an intruder's, but harmless.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        novel_per_week: float,
+        budget: float = 1.0,
+        *,
+        week: int = WEEK,
+        target: float = 0.02,
+        shells: float = 0.0,
+    ) -> None:
         self.chance = random.Random(seed)
-        self.rate = novel_per_week / WEEK
-        self.learner = Learner(LearnConfig(slot_s=SLOT_S, budget=budget))
+        self.week, self.slot_s = week, 7 * 86_400 / week
+        self.shells = shells
+        self.rate = novel_per_week / week
+        profile = ProfileConfig(target=target)
+        self.learner = Learner(LearnConfig(slot_s=self.slot_s, budget=budget, profile=profile))
         self.now_ns = 1_000_000_000_000
         self.slot = 0
         self.alarms: list[Alarm] = []
@@ -65,7 +80,7 @@ class Shop:
     def tick(self) -> None:
         """The slot is over."""
         self.slot += 1
-        self.now_ns += int(SLOT_S * 1e9)
+        self.now_ns += int(self.slot_s * 1e9)
         self.learner.advance(self.now_ns)
 
     def see(self, identified: Identified) -> tuple[Anomaly, ...]:
@@ -80,11 +95,11 @@ class Shop:
 
     def per_week(self) -> list[int]:
         """Alarms of every week; what came within an hour of the first is the same alarm."""
-        weeks, last = [0] * (self.slot // WEEK + 1), -(10**9)
+        weeks, last = [0] * (self.slot // self.week + 1), -(10**9)
         for slot, _ in self.alarms:
-            if slot - last >= 3600 / SLOT_S:
+            if slot - last >= 3600 / self.slot_s:
                 last = slot
-                weeks[slot // WEEK] += 1
+                weeks[slot // self.week] += 1
         return weeks
 
     def exec(self, instance: str, path: str, *argv: str) -> Identified:
@@ -111,8 +126,10 @@ class Shop:
         yield self.connect(instance, "10.0.0.9", 5432)
 
     def _harmless(self, instance: str) -> Identified:
-        """Something new: mostly much like the old, sometimes not, rarely what an intruder might do, too."""
+        """Something new: mostly much like the old, sometimes not, rarely of weight."""
         chance, kind = self.chance, self.chance.random()
+        if chance.random() < self.shells:
+            return self.exec(instance, "/bin/sh", "sh", "-c", f"{chance.choice(_TOOLS)} {chance.choice(_WORDS)}")
         word, other = chance.choice(_WORDS), "".join(chance.choices("bcdfghklmnprstvz", k=5))
         if kind < 0.55:
             return self.write(instance, f"/var/lib/app/{word}/{other}/data")
@@ -120,10 +137,8 @@ class Shop:
             return self.exec(instance, f"/usr/bin/{chance.choice(_TOOLS)}", "tool", f"--{other}", word)
         if kind < 0.92:
             return self.connect(instance, f"10.{chance.randrange(9)}.{chance.randrange(256)}.7", 8080)
-        if kind < 0.97:
+        if kind < 0.98:
             return self.connect(instance, f"8.{chance.randrange(256)}.{chance.randrange(256)}.7", 443)
-        if kind < 0.99:
-            return self.exec(instance, "/bin/sh", "sh", "-c", f"{other} {word}")
         return self.write(instance, f"/etc/{word}/{other}.conf")
 
     def _head(self, kind: EventType, process: Process) -> Head:

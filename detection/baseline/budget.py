@@ -1,8 +1,8 @@
 """The operator's budget: how many false anomalies a workload may raise in a week, and whether that can be kept.
 
-A novelty passes when novelties at least as strange as it, itself included, come at most `per_week` times a week in
-this workload's own record (`conformal.py`). If harmless slots with novelty are exchangeable, the k-th strangest of
-the last H weeks is exceeded k/H times a week, so alarms come at most `per_week` times a week on average, whatever
+A novelty passes when novelties that rank as high, itself included, come at most `per_week` times a week in this
+workload's own record (`conformal.py`). If harmless slots with novelty are exchangeable, the k-th in rank of the
+last H weeks is surpassed k/H times a week, so alarms come at most `per_week` times a week on average, whatever
 the number of novelties and however their strangeness is distributed.
 
 Before a class was watched for 1/`per_week` weeks no record can prove that. Then a novelty passes only where it is
@@ -98,9 +98,11 @@ def _in_alarm(calibration: Calibration, config: BudgetConfig) -> bool:
 
 def _reason(standing: Standing, config: BudgetConfig, passes: bool, same: bool) -> str:
     budget = f"the budget of {config.per_week:g} false anomalies a week"
-    seen = f"{standing.at_least} of {standing.novel} novelties before were at least as strange"
-    if not standing.exact:
-        seen = f"at least {seen}"
+    more = "" if standing.exact else " or more"
+    seen = (
+        f"as strange in its class: {standing.own_at_least}{more} of {standing.own_novel} before; "
+        f"as unusual in all: {standing.at_least}{more} of {standing.novel}"
+    )
     if same:
         return f"It belongs to an alarm that began within the last hour; {seen}."
     if not _proven(standing, config):
@@ -113,7 +115,7 @@ def _reason(standing: Standing, config: BudgetConfig, passes: bool, same: bool) 
     per_week = standing.per_slot * config.slots_per_week
     often = "more often than can be told" if per_week == inf else f"about {per_week:.2g} times a week"
     verdict = f"within {budget}" if passes else f"more than {budget}, so this is kept as informational"
-    return f"Something as strange comes {often} here ({seen}, p ≤ {standing.p_value:.2g}): {verdict}."
+    return f"Something as unusual comes {often} here ({seen}; p ≤ {standing.p_value:.2g}): {verdict}."
 
 
 def _span(slots: float, config: BudgetConfig) -> str:

@@ -4,19 +4,20 @@ A novelty's *strangeness* (`score.py`: distance and touches, less agreement) say
 profile is, so novelties of different weeks can be compared. What is kept is a rolling record of the strangest
 novelty of every slot that had one, for each class while the class was trusted. From it follow
 
-- a conformal p-value, (1 + novelties at least as strange) / (1 + novelties), never below 1/(n + 1): Vovk,
+- a conformal p-value, (1 + novelties that rank as high) / (1 + novelties), never below 1/(n + 1): Vovk,
   Gammerman & Shafer 2005, Algorithmic Learning in a Random World, ch. 2. The rolling window is the case of 0/1
   weights of Barber, Candès, Ramdas & Tibshirani 2023, Ann. Stat. 51:816;
-- the rate of novelties at least as strange per slot, this one included: what an alarm at this level would cost.
+- the rate of novelties that rank as high per slot, this one included: what an alarm at this level would cost.
 
 Both assume that the slots with novelty of one workload are exchangeable within the window. Slots (not containers,
 not single events) are counted because what one slot brings belongs together: a release, a job, replicas that
 move in step. They are not exchangeable where the workload changes its habits; then the record follows within the
 window, and `budget.py` tells when it did not.
 
-Classes are comparable by rarity: a novelty weighs strangeness − log10(its class's novelties per slot, itself
-included), so the first one in a quiet class outweighs the hundredth in a busy one. The counts contain the novelty
-that is judged, which keeps the comparison symmetric in all of them ("full" conformal).
+Novelties rank by their place in their own class first (the strangest of each class before the second of any), then by
+strangeness: so a class whose novelties are all of weight (new public addresses, say) does not drown the others, and
+one that is new every hour does not drown the quiet. The new one has its place in that order, too, which is the same
+whichever of them came last ("full" conformal).
 
 Bounded: 32 novelties a class, the strangest. No clock: time is counted in slots during which a class was trusted, so
 neither an idle agent nor a changed clock makes history.
@@ -24,7 +25,7 @@ neither an idle agent nor a changed clock makes history.
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from math import inf, log10
+from math import inf
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -53,14 +54,16 @@ class _Entry(NamedTuple):
 class Standing(NamedTuple):
     """Where a novelty stands among those of the window.
 
-    `at_least`: slots with something at least as strange, `novel`: slots with any novelty, both without this one.
-    `own_at_least`: those of its own class. `watched`: slots its class was trusted for, `longest`: the most of any.
+    `at_least`: slots with something that ranks as high, `novel`: slots with any novelty, both without this one.
+    `own_at_least`, `own_novel`: those of its own class. `watched`: slots its class was trusted
+    for, `longest`: the most of any class.
     `exact`: False where weaker novelties had to be let go, so that more than `at_least` are possible.
     """
 
     at_least: int
     own_at_least: int
     novel: int
+    own_novel: int
     watched: int
     longest: int
     exact: bool
@@ -72,7 +75,7 @@ class Standing(NamedTuple):
 
     @property
     def per_slot(self) -> float:
-        """Novelties at least as strange per slot, this one included; infinite where that cannot be told."""
+        """Novelties that rank as high per slot, this one included; infinite where that cannot be told."""
         if not self.exact or not self.watched:
             return inf
         return (self.own_at_least + 1) / self.watched + (self.at_least - self.own_at_least) / self.longest
@@ -116,6 +119,12 @@ class _Record:
         """First slot of the window: a multiple of an eighth, so that it expires whole."""
         return max(0, self.clock // eighth - _BUCKETS + 1) * eighth
 
+    def before(self, place: int, less: float) -> int:
+        """How many rank before a novelty of another class with that place (from 0) and −strangeness there."""
+        kept = self.kept
+        ahead = min(place, len(kept)) + (place < len(kept) and kept[place].less <= less)
+        return ahead + (self.open is not None and self.open.less <= less)
+
     @property
     def novel(self) -> int:
         return sum(self.counts.values())
@@ -133,25 +142,16 @@ class Calibration:
     def standing(self, key: str, strangeness: float) -> Standing:
         """Where a novelty of class `key` stands. Costs about a microsecond for each class that ever had one."""
         own = self._records.get(key) or _Record()
-        watched = own.clock - own.start(self._eighth)
-        own_novel = own.novel
-        weight = strangeness - log10((own_novel + 1) / max(1, watched))
+        watched, own_novel = own.clock - own.start(self._eighth), own.novel
         own_at_least = bisect_right(own.kept, (-round(strangeness, 3), inf))
-        at_least, novel, longest, exact = own_at_least, own_novel, watched, strangeness > own.floor
+        at_least, novel, longest = own_at_least, own_novel, watched
         for other in self._records.values():
-            if other is own:
-                continue
-            span = other.clock - other.start(self._eighth)
-            longest = max(longest, span)
-            count = other.novel + (other.open is not None)
-            if not count:
-                continue
-            level = weight + log10(count / max(1, span))
-            at_least += bisect_right(other.kept, (-level, inf))
-            at_least += other.open is not None and other.open.less <= -level
-            exact = exact and level > other.floor
-            novel += count
-        return Standing(at_least, own_at_least, novel, watched, max(1, longest), exact)
+            if other is not own:
+                longest = max(longest, other.clock - other.start(self._eighth))
+                novel += other.novel + (other.open is not None)
+                at_least += other.before(own_at_least, -round(strangeness, 3))
+        exact = strangeness > own.floor
+        return Standing(at_least, own_at_least, novel, own_novel, watched, max(1, longest), exact)
 
     def note(self, key: str, strangeness: float, member: str) -> None:
         """A novelty happened in the open slot of a trusted class; of several in a slot the strangest counts."""

@@ -68,12 +68,13 @@ def test_the_rate_is_of_those_at_least_as_strange_this_one_included() -> None:
     assert calibration.standing("read", 2.0).per_slot == float("inf"), "a class nobody watched promises nothing"
 
 
-def test_the_first_novelty_of_a_quiet_class_outweighs_another_one_of_a_busy_class() -> None:
-    calibration = watched(500, "exec", "write")
-    for _ in range(30):
-        show(calibration, 2.0, "write", after=2)
-    assert calibration.standing("exec", 1.0).at_least == 0
-    assert calibration.standing("write", 1.0).at_least == 30
+def test_the_strangest_of_a_class_ranks_before_the_second_of_any() -> None:
+    calibration = watched(500, "exec", "write", "egress")
+    for n in range(30):
+        show(calibration, 2.0 - n / 100, "write", after=2)
+    show(calibration, 0.5, "egress")
+    standings = [calibration.standing(*new) for new in (("exec", 1.0), ("exec", 3.0), ("write", 1.95), ("egress", 0.4))]
+    assert [(s.own_at_least, s.at_least) for s in standings] == [(0, 1), (0, 0), (6, 6 + 1), (1, 1 + 2)]
 
 
 def test_the_window_moves_on_and_takes_counts_and_entries_with_it() -> None:

@@ -60,8 +60,9 @@ def test_what_is_usual_here_is_informational_and_says_why() -> None:
     usual = judged(PLAIN, watched(2.0, *[0.9] * 9))
     assert usual.severity is Severity.INFORMATIONAL
     assert usual.reasons[-1] == (
-        "Something as strange comes about 5 times a week here (9 of 9 novelties before were at least as strange, "
-        "p ≤ 1): more than the budget of 1 false anomalies a week, so this is kept as informational."
+        "Something as unusual comes about 5 times a week here (as strange in its class: 9 of 9 before; "
+        "as unusual in all: 9 of 9; p ≤ 1): more than the budget of 1 false anomalies a week, so this is kept as "
+        "informational."
     )
 
 

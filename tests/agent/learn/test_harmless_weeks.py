@@ -1,0 +1,74 @@
+"""Harmless weeks through the whole learner: the budget is kept, nothing is silent, an intruder is not."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.learn.config import LearnConfig
+from agent.learn.learner import Learner
+from agent.learn.store import write_profiles
+from bench.weeks import Shop
+from detection.baseline.budget import Status, state_of
+from detection.finding import Severity
+
+WEEK = 168  # slots of an hour
+
+
+@pytest.fixture(scope="module")
+def weeks() -> Shop:
+    """Six weeks with 40 novelties each, seeded."""
+    shop = Shop(3, 40, week=WEEK, target=0.05)
+    shop.run(6 * WEEK)
+    return shop
+
+
+def test_alarms_of_six_weeks_are_within_the_budget_and_all_else_is_informational(weeks: Shop) -> None:
+    assert weeks.per_week()[:6] == [0, 0, 2, 0, 0, 0]
+    assert (len(weeks.alarms), len(weeks.quiet)) == (2, 87)
+    assert {alarm.anomaly.state for alarm in weeks.alarms} == {"stable"}
+
+
+def test_every_anomaly_says_what_the_budget_says(weeks: Shop) -> None:
+    judged = [a for a in weeks.quiet if a.state == "stable"]
+    assert judged
+    assert all("the budget of 1 false anomalies a week" in a.reasons[-1].lower() for a in judged)
+    assert all("kept as informational" in a.reasons[-1] for a in judged)
+
+
+def test_an_intruder_after_harmless_weeks_is_high_step_by_step(weeks: Shop) -> None:
+    weeks.run(2, novel=False)
+    steps = (
+        weeks.exec("c1", "/bin/sh", "sh", "-i"),
+        weeks.exec("c1", "/usr/bin/curl", "curl", "http://x/y"),
+        weeks.write("c1", "/etc/cron.d/job"),
+    )
+    found = [weeks.see(step) for step in steps]
+    assert [a.severity for (a,) in found] == [Severity.HIGH, Severity.HIGH, Severity.HIGH]
+    assert "belongs to an alarm" in found[1][0].reasons[-1]
+    assert any(r.endswith("/bin/sh is a shell.") for r in found[0][0].reasons)
+    assert "None of the 1 other instances has shown it." in found[0][0].reasons
+
+
+def test_the_record_survives_a_restart_and_a_broken_one_is_counted(weeks: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "profiles.json"
+    config = LearnConfig(slot_s=weeks.slot_s)
+    weeks.learner.save(file)
+    again = Learner(config)
+    assert again.load(file) is None
+    (profile,) = again.profiles()
+    assert profile.notes["calibration"]["slots"] >= 6 * WEEK
+    profile.notes["calibration"]["alarms"] = ["x"]
+    write_profiles(file, [profile], 1)
+    broken = Learner(config)
+    assert broken.load(file) is None
+    assert broken.dropped() == {"learn_broken_records": 1}
+
+
+def test_the_budget_of_a_workload_can_be_told() -> None:
+    shop = Shop(1, 5, week=WEEK, target=0.05)
+    shop.run(3 * WEEK)
+    (profile,) = shop.learner.profiles()
+    tracked = shop.learner._tracked[profile.workload, profile.version]
+    state = state_of(tracked.record, LearnConfig(slot_s=shop.slot_s).budgeted())
+    assert state.status is Status.KEPT
+    assert state.watched_weeks > 1
