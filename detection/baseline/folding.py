@@ -15,10 +15,12 @@ Exact = Callable[[str], bool]
 """Whether a path lies where single names matter."""
 
 FILES = 8  # of one kind in one directory
+_FEW = 4  # of those deleted or made: clearing a tree away is one deed
 DIRECTORIES = 12  # with files of one kind in one directory
 _LEAST_DEPTH = 2  # components of a directory that may stand for all below it
 _MOST_ANCESTORS = 16
 _ARROW = " → "
+_TREE_DEEDS = (" delete ", " mkdir ")  # of which a file's kind says nothing
 
 
 class Place(NamedTuple):
@@ -47,7 +49,8 @@ def place_of(name: str) -> Place | None:
     if slash < 0 or name[slash - 1] != " ":
         return None
     directory, _, leaf = name[slash:].rpartition("/")
-    return Place(name[:slash], directory, leaf, _kind(leaf))
+    before = name[:slash]
+    return Place(before, directory, leaf, "" if before.endswith(_TREE_DEEDS) else _kind(leaf))
 
 
 def _kind(leaf: str) -> str:
@@ -79,12 +82,11 @@ def files_of_a_kind(name: str, siblings: Iterable[tuple[int, str]], is_exact: Ex
     place = place_of(name)
     if place is None or place.is_folded or is_exact(place.path):
         return None
-    rows = [row for row, other in siblings if _is_of_kind(other[other.rfind("/") + 1 :], place.kind)]
-    return (f"{place.before}{place.directory}/*{place.kind}", rows) if len(rows) >= FILES else None
-
-
-def _is_of_kind(leaf: str, kind: str) -> bool:
-    return not leaf.startswith("*") and _kind(leaf) == kind
+    of_tree = place.before.endswith(_TREE_DEEDS)
+    leaves = ((row, other[other.rfind("/") + 1 :]) for row, other in siblings)
+    rows = [row for row, leaf in leaves if leaf[:1] != "*" and (of_tree or _kind(leaf) == place.kind)]
+    enough = len(rows) >= (_FEW if of_tree else FILES)
+    return (f"{place.before}{place.directory}/*{place.kind}", rows) if enough else None
 
 
 def deepest_crowd(members: Iterable[tuple[int, str]], is_exact: Exact) -> tuple[str, list[int]] | None:

@@ -164,9 +164,13 @@ class ClassProfile:
         if name in self.condemned:
             self.condemned[name] += 1
             return -1
-        if len(self.members) >= self._config.max_members and not self._fold_all():
-            self.refuse()
-            return -1
+        if len(self.members) >= self._config.max_members:
+            if not self._fold_all():
+                self.refuse()
+                return -1
+            if (row := self.row(name)) >= 0:
+                self.touch(row, instance)
+                return row
         held = self.quarantine.pop(name, None)
         first_ns = held.first_ns if held else now_ns
         row = self._folded_row(self.members.add(Member(name, 0, first_ns=first_ns, last_ns=now_ns)))

@@ -56,8 +56,10 @@ _MADE_UP = tuple(
         ("/", r"(?<=/)(?:[0-9a-fA-F]{1,3}/){1,6}[0-9a-fA-F]{16,}(?=[/._-]|$)", "<hex>"),  # git, nginx, pip, npm caches
         ("/objects/", r"(?<=/objects/)[0-9a-f]{2}(?=/|$)", "<hex>"),
         ("/tmp_", r"(?<=/tmp_)(pack|obj|idx|rev)_\w{6}$", r"\1_<tmp>"),  # noqa: S108 - names, not used
-        ("/pg_wal/", r"(?<=/pg_wal/)[0-9A-F]{24}", "<segment>"),
+        ("/0000", r"(?<=/)[0-9A-F]{24}(?=$|\.)", "<segment>"),  # PostgreSQL's log
         ("/base/", r"(?<=/base/)\d+(?=/|$)", "<oid>"),  # PostgreSQL: a directory for each database
+        ("/base/", r"(?<=/)t\d+_\d+", "t<n>_<n>"),
+        ("/cache/", r"(?:/[0-9a-f]{1,2}){1,2}$", "/<hex>"),
         ("/pg_", r"(/pg_[a-z_]+(?:/members|/offsets)?)/[0-9A-F]{4,6}$", r"\1/<n>"),
         ("/pgsql_tmp", r"(?<=/pgsql_tmp)\d+", "<n>"),
         (".snap", r"(?<=/)[0-9A-F]+-[0-9A-F]+(?=\.snap)", "<lsn>"),
@@ -78,7 +80,7 @@ _MADE_UP = tuple(
 
 _VARIABLE = re.compile(
     r"(?P<uuid>[0-9a-fA-F]{8}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{4}[-_][0-9a-fA-F]{12})"
-    r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?!\d))"
+    r"|(?P<date>(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d\d[:_-]?\d\d(?:[:_-]?\d\d)?Z?)?(?![0-9a-zA-Z]))"
     r"|(?P<hex>(?<![0-9a-zA-Z])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9a-zA-Z]))"
     r"|(?P<short>(?<![0-9a-zA-Z])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,11}(?![0-9a-zA-Z]))"  # git
     r"|(?P<n>\d{3,}|(?<![0-9a-zA-Z])\d{1,2}(?![0-9a-zA-Z]))"
