@@ -8,11 +8,6 @@
 #include "probes/dns.bpf.c"
 #include "probes/file.bpf.c"
 #include "probes/kernel.bpf.c"
-#ifndef VEDETTE_WITHOUT_BTF /* BCC cannot attach them */
-#include "probes/lsm_done.bpf.c"
-#include "probes/lsm_file.bpf.c"
-#include "probes/lsm_path.bpf.c"
-#endif
 #include "probes/memory.bpf.c"
 #include "probes/namespace.bpf.c"
 #include "probes/mount.bpf.c"
@@ -22,3 +17,10 @@
 #include "probes/process.bpf.c"
 #include "probes/socket.bpf.c"
 #include "probes/trace.bpf.c"
+#ifndef VEDETTE_WITHOUT_BTF /* BCC cannot attach them */
+#include "probes/lsm_call.bpf.c"
+#include "probes/lsm_done.bpf.c"
+#include "probes/lsm_file.bpf.c"
+#include "probes/lsm_mode.bpf.c"
+#include "probes/lsm_path.bpf.c"
+#endif

@@ -35,8 +35,8 @@ _RUNTIMES = {
 
 # What no program of this version watches, on any machine (docs/adr/0004-hooks.md).
 BLIND_SPOTS = (
-    "io_uring and 32-bit calls without a security hook or BTF tracepoint of their own: datagrams, unix sockets, modes,"
-    " owners, attributes, lengths, mounts, privileged calls (that a process sets io_uring up is seen)",
+    "of io_uring and 32-bit calls: datagrams, extended attributes, lengths, privileged calls (but that a process sets"
+    " io_uring up); what else goes unseen of them on this machine, the programs above say",
     "reads and writes of files that are open already",
     "what is said on a connection, DNS over UDP apart: no TLS names, no DNS over TCP, TLS or HTTPS",
     "sockets of other families than IPv4, IPv6, unix and packet (netlink, vsock, …)",

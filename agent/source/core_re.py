@@ -17,7 +17,7 @@ from agent.source.libbpf import LIBRARY, KernelTypes, LibBpf
 from agent.source.loading import LoadedObject, load
 from agent.source.maps import Counters, Novelty, configure
 from agent.source.port import BehaviourKey, Phase, ProbeState, ThrottleState
-from agent.source.programs import PROGRAMS, Program, find_tracefs, missing_for
+from agent.source.programs import PROGRAMS, STOOD_IN_FOR, Program, find_tracefs, group_of, missing_for
 from agent.source.ring import Ring
 from agent.source.throttle import LIMITS, UNLIMITED, Limit, Throttles
 
@@ -89,7 +89,8 @@ class CoReSource:
         with closing(KernelTypes(self._lib)) as types:
             path = self._directory / (_OBJECT if types.function(_PLAIN_LOADS) > 0 else OBJECT_HELPERS)
             programs, loaded = self._load(path, Hooks(types, security))
-            if hooks := [row.hook.partition(":")[2] for row in _security(programs) if row.function in loaded.refused]:
+            hooks = {row.hook.partition(":")[2] for row in _security(programs) if row.function in loaded.refused}
+            if {group_of(hook) for hook in hooks} & STOOD_IN_FOR:
                 self._lib.bpf.bpf_object__close(loaded.pointer)  # others stand in for these
                 programs, loaded = self._load(path, Hooks(types, security, hooks))
         self._object = loaded.pointer

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from agent.source.libbpf import KernelTypes, LibBpf
-from agent.source.programs import Program
+from agent.source.programs import Program, group_of
 from agent.source.trials import Answer, can_attach_fentry, can_attach_lsm
 
 Way = Literal["lsm", "fentry", ""]
@@ -64,12 +64,12 @@ def way_of(program: Program, way: Way) -> str:
 
 class Hooks:
     """What programs ask of the kernel. `refused`: security hooks whose program the kernel did not take; with one, all
-    of its family ("path" of "path_unlink") are left to the programs that stand in.
+    of its group are left to the programs that stand in.
     """
 
     def __init__(self, types: KernelTypes, security: Security, refused: Collection[str] = ()) -> None:
         self._types, self.security = types, security
-        self._refused = {_family(hook) for hook in refused}
+        self._refused = {group_of(hook) for hook in refused}
 
     def parameters(self, tracepoint: str) -> int:
         """How many arguments a tracepoint hands over; -1 where it does not exist."""
@@ -82,8 +82,4 @@ class Hooks:
         function = f"bpf_lsm_{hook}" if self.security.way == "lsm" else f"security_{hook}"
         if self._types.function(function) < 0:
             return f"the kernel has no {function}"
-        return "the kernel refuses a program of its kind" if _family(hook) in self._refused else ""
-
-
-def _family(hook: str) -> str:
-    return hook.partition("_")[0]
+        return "the kernel refuses a program of its kind" if group_of(hook) in self._refused else ""

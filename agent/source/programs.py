@@ -53,12 +53,14 @@ _BY_HOOK = (
     *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir"),
     *("mkdir", "mkdirat"),
 )
-_TREE = "lsm:path_unlink"  # one stands for all of them: they are there together or not at all
+_KINDS = ("rename", "link", "symlink", "unlink", "rmdir", "mkdir")
+_TREE = "lsm:path_unlink"  # stands for the hooks of all these kinds: they are used together or not at all
 _BY_NAME = (
     *("mknod", "mknodat", "truncate", "chown", "lchown", "fchownat"),
     *("setxattr", "lsetxattr", "setxattrat"),
 )
 _BY_FILE = ("ftruncate", "fchown", "fsetxattr")
+_OTHERS = "io_uring and 32-bit calls"
 _MOUNTS = ("mount", "move_mount", "umount", "pivot_root")
 
 
@@ -74,13 +76,26 @@ def _tree(kind: str) -> Program:
 
 
 _PATHS = (
-    *(_tree(kind) for kind in ("rename", "link", "symlink", "unlink", "rmdir", "mkdir")),
+    *(_tree(kind) for kind in _KINDS),
     *(_path(call, "change_done", beside=_TREE) for call in _BY_HOOK),
     Program("change_abandoned", EventType.PATH, "btf:sched_process_exit", "changes cut short go unseen", beside=_TREE),
     *(_path(call, "path_change", without=_TREE) for call in _BY_HOOK),
     *(_path(call, "path_change") for call in _BY_NAME),
     *(_path(call, "attribute_change") for call in _BY_FILE),
     *(_path(call, f"mount_{call}") for call in _MOUNTS),
+)
+
+# What the exits of system calls see, for callers that have none.
+_REACHED = (
+    Program("mode_changes", EventType.CHMOD, "lsm:path_chmod", f"permission changes through {_OTHERS} go unseen"),
+    Program("owner_changes", EventType.PATH, "lsm:path_chown", f"changes of owner through {_OTHERS} go unseen"),
+    Program("mount_reached", EventType.PATH, "lsm:sb_mount", f"mounts through {_OTHERS} go unseen"),
+    Program("umount_reached", EventType.PATH, "lsm:sb_umount", f"unmounts through {_OTHERS} go unseen"),
+    Program("memory_maps", EventType.CALL, "lsm:mmap_file", f"writable and executable memory of {_OTHERS} goes unseen"),
+    Program("memory_protects", EventType.CALL, "lsm:file_mprotect", f"memory changed by {_OTHERS} goes unseen"),
+    Program("socket_binds", EventType.SOCKET, "lsm:socket_bind", f"addresses bound through {_OTHERS} go unseen"),
+    Program("socket_listens", EventType.SOCKET, "lsm:socket_listen", f"listeners through {_OTHERS} go unseen"),
+    Program("socket_connects", EventType.SOCKET, "lsm:socket_connect", f"peers reached through {_OTHERS} go unseen"),
 )
 
 # Kernels before 6.3 have no hook where all datagrams pass; there the calls made for them must do.
@@ -120,7 +135,7 @@ PROGRAMS = (
     *_PATHS,
     Program("cgroup_mkdir", EventType.CGROUP_MKDIR, "btf:cgroup_mkdir", "new containers are found late"),
     Program("cgroup_rmdir", EventType.CGROUP_RMDIR, "btf:cgroup_rmdir", "containers that ended are noticed late"),
-    # Calls (EV_CALL). Those made through the 32-bit table go unseen on every machine: classic tracepoints skip them.
+    # Calls (EV_CALL). Of those made through the 32-bit table, which classic tracepoints skip, see _REACHED.
     Program("cred_fork", EventType.CALL, "btf:sched_process_fork", _IDS),
     Program("cred_exec", EventType.CALL, "btf:sched_process_exec", _IDS),
     Program("cred_exit", EventType.CALL, "btf:sched_process_exit", "ids of processes long gone take up room"),
@@ -157,6 +172,7 @@ PROGRAMS = (
     _call("kernel_keyctl", "keyctl", "use of kernel keys"),
     _call("kernel_add_key", "add_key", "keys added"),
     _call("kernel_request_key", "request_key", "keys asked for"),
+    *_REACHED,
     # Sockets and datagrams (EV_SOCKET, EV_DNS).
     _socket("socket", "raw and packet sockets"),
     _socket("bind", "addresses bound"),
@@ -171,6 +187,14 @@ PROGRAMS = (
     _datagram("sendmmsg"),
     _datagram("recvmmsg"),
 )
+
+
+def group_of(hook: str) -> str:
+    """The security hook that stands for all that are used together with this one, or it alone."""
+    return _TREE.removeprefix("lsm:") if hook.removeprefix("path_") in _KINDS else hook
+
+
+STOOD_IN_FOR = frozenset(row.without.removeprefix("lsm:") for row in PROGRAMS if row.without.startswith("lsm:"))
 
 
 class Kernel(Protocol):

@@ -5,6 +5,8 @@
 
 #include "datagram.h"
 
+#define UNIX_NAME_AT 2 /* of sun_path in sockaddr_un */
+#define UNIX_NAME_MASK 127
 #define UNIX_NAME_WORDS 16 /* 128 bytes, so that a mask keeps a length within */
 
 /* verifier: kept in the scratch buffer, behind the record, for the reason struct record gives: what
@@ -42,6 +44,33 @@ static __always_inline struct act *act__begin(__u32 op)
 	return act;
 }
 
+/* Name of a unix address of `size` bytes, family included. An abstract one may hold anything. */
+static __always_inline void act__name(struct act *act, const void *from, __u32 size, enum memory memory)
+{
+	__u32 n = size - UNIX_NAME_AT;
+	long error;
+
+	if (!from || size <= UNIX_NAME_AT || n > UNIX_NAME_BYTES)
+		return;
+	asm volatile("" : "+r"(n)); /* verifier: the compiler would drop the mask as needless */
+	n &= UNIX_NAME_MASK;
+	from += UNIX_NAME_AT;
+	error = memory == OF_USER ? bpf_probe_read_user(act->name, n, from) : bpf_probe_read_kernel(act->name, n, from);
+	act->name_len = error ? 0 : n;
+}
+
+static __always_inline void act__of_unix(struct act *act, const struct sock *sk)
+{
+	const struct unix_sock *us = compat__typed(struct unix_sock, (void *)sk);
+	const struct unix_address *address;
+
+	if (act->op == SOCKET_CONNECT)
+		us = compat__typed(struct unix_sock, (void *)READ(us, peer));
+	address = READ(us, addr);
+	if (address)
+		act__name(act, (const void *)address + bpf_core_field_offset(struct unix_address, name), READ(address, len), OF_KERNEL);
+}
+
 static __always_inline __u64 act__name_hash(const struct act *act)
 {
 	__u64 hash = hash__begin();
@@ -71,13 +100,12 @@ static __always_inline void act__object(const struct act *act, struct peer *obje
 	object->deed = act->op | (__u32)-act->result << 8;
 }
 
-/* Report it if it is new. */
-static __always_inline int act__report(const struct act *act, struct task_struct *task)
+/* Report it if it is new, in the buffer it lies behind. */
+static __always_inline int act__report(struct act *act, struct task_struct *task, __u32 flags)
 {
+	struct record *r = (void *)act - ACT_AT;
 	struct ev_novelty_key key = {};
 	struct ev_socket *e;
-	struct record *r;
-	__u32 flags = 0;
 
 	/* filter: known */
 	novelty__subject(&key, EV_SOCKET, task);
@@ -85,9 +113,7 @@ static __always_inline int act__report(const struct act *act, struct task_struct
 	if (!novelty__first(&key, &flags))
 		return 0;
 	/* head */
-	r = record__begin(SCRATCH_NET, EV_SOCKET, sizeof(struct ev_socket), task);
-	if (!r)
-		return 0;
+	record__clear(r, EV_SOCKET, sizeof(struct ev_socket), task);
 	e = (void *)r;
 	r->flags |= flags;
 	/* 1: exe */

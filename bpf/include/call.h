@@ -59,6 +59,25 @@ static __always_inline struct task_struct *task__by_pid(struct task_struct *task
 	return compat__typed(struct task_struct, (void *)((__u64)entry - bpf_core_field_offset(struct task_struct, pid_links)));
 }
 
+static __always_inline void call__object(const struct call *c, long result, struct call_object *out)
+{
+	out->kind = c->kind;
+	out->failed = result < 0;
+	out->same[0] = c->same[0];
+	out->same[1] = c->same[1];
+}
+
+/* Fill a record begun as struct ev_call, but for its target and text. */
+static __always_inline void call__fill(struct record *r, const struct call *c, const struct ev_novelty_key *key, long result)
+{
+	struct ev_call *e = (void *)r;
+
+	e->exe = key->exe;
+	e->call = c->kind;
+	__builtin_memcpy(e->args, c->args, sizeof(e->args));
+	e->result = result;
+}
+
 /* Not inlined: once in each program, however many ways lead to it. */
 static __noinline int call__emit(struct call *c, long result)
 {
@@ -73,12 +92,7 @@ static __noinline int call__emit(struct call *c, long result)
 	/* filter: known */
 	novelty__subject(&key, EV_CALL, task);
 	if (c->novel) {
-		struct call_object *object = (void *)key.object;
-
-		object->kind = c->kind;
-		object->failed = result < 0;
-		object->same[0] = c->same[0];
-		object->same[1] = c->same[1];
+		call__object(c, result, (struct call_object *)key.object);
 		if (!novelty__first(&key, &flags))
 			return 0;
 	}
@@ -89,10 +103,7 @@ static __noinline int call__emit(struct call *c, long result)
 	e = (void *)r;
 	r->flags = flags;
 	/* 1: exe, call, args, result */
-	e->exe = key.exe;
-	e->call = c->kind;
-	__builtin_memcpy(e->args, c->args, sizeof(e->args));
-	e->result = result;
+	call__fill(r, c, &key, result);
 	/* 2: target */
 	if (c->target) {
 		e->target_pid = READ(target, tgid);

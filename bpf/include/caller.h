@@ -51,6 +51,14 @@ static __always_inline struct task_struct *caller__task(struct task_struct *task
 }
 #endif
 
+/* Whether the exit of a call will tell. io_uring's operations run inside io_uring_enter, among others. */
+static __always_inline int caller__exits(struct task_struct *task)
+{
+	int call = caller__call(task);
+
+	return call >= 0 && call != NR_IO_URING_ENTER;
+}
+
 /* ev_head.flags of what no exit will tell about. */
 static __always_inline __u32 caller__flags(struct task_struct *task)
 {

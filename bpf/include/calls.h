@@ -5,6 +5,8 @@
 #ifndef VEDETTE_CALLS_H
 #define VEDETTE_CALLS_H
 
+#define NR_IO_URING_ENTER 426 /* on every architecture */
+
 #if defined(__TARGET_ARCH_x86)
 enum call_number {
 	NR_TRUNCATE = 76, NR_FTRUNCATE = 77, NR_RENAME = 82, NR_MKDIR = 83, NR_RMDIR = 84, NR_LINK = 86,

@@ -35,28 +35,6 @@ static __always_inline void held__drop(__u32 tid)
 	bpf_map_delete_elem(&held, &tid);
 }
 
-/* Begin the record of a behaviour that was let through, in the current thread's own buffer; NULL, counted, and
- * the behaviour forgotten, without one.
- */
-static __always_inline struct record *held__begin(__u32 type, __u32 size, struct task_struct *task,
-						  const struct ev_novelty_key *key)
-{
-	__u32 tid = bpf_get_current_pid_tgid(), slot = SCRATCH_FILE;
-	void *any = bpf_map_lookup_elem(&scratch, &slot); /* a map's new value must come from somewhere */
-	struct record *r = NULL;
-
-	if (any && !bpf_map_update_elem(&held, &tid, any, BPF_ANY))
-		r = held__of(tid);
-	if (!r) {
-		counters__bump(type, CTR_LOST_SCRATCH);
-		bpf_map_delete_elem(&novelty, key);
-		return NULL;
-	}
-	record__clear(r, type, size, task);
-	*held__key(r) = *key;
-	return r;
-}
-
 /* Emit what the current thread still holds: nobody told how it ended. */
 static __always_inline void held__settle(__u32 tid)
 {
@@ -69,6 +47,38 @@ static __always_inline void held__settle(__u32 tid)
 	key = *held__key(r);
 	novelty__emit(r, &key);
 	held__drop(tid);
+}
+
+/* The current thread's own buffer, with anything in it, and nothing held any more; NULL, counted, where there is no room. */
+static __always_inline struct record *held__memory(__u32 type, __u32 tid)
+{
+	__u32 slot = SCRATCH_FILE;
+	void *any = bpf_map_lookup_elem(&scratch, &slot); /* a map's new value must come from somewhere */
+	struct record *r = NULL;
+
+	held__settle(tid);
+	if (any && !bpf_map_update_elem(&held, &tid, any, BPF_ANY))
+		r = held__of(tid);
+	if (!r)
+		counters__bump(type, CTR_LOST_SCRATCH);
+	return r;
+}
+
+/* Begin the record of a behaviour that was let through, in the current thread's own buffer; NULL, counted, and
+ * the behaviour forgotten, without one.
+ */
+static __always_inline struct record *held__begin(__u32 type, __u32 size, struct task_struct *task,
+						  const struct ev_novelty_key *key)
+{
+	struct record *r = held__memory(type, bpf_get_current_pid_tgid());
+
+	if (!r) {
+		bpf_map_delete_elem(&novelty, key);
+		return NULL;
+	}
+	record__clear(r, type, size, task);
+	*held__key(r) = *key;
+	return r;
 }
 
 #endif

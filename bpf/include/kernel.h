@@ -102,6 +102,7 @@ struct signal_struct {
 };
 struct task_struct;
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; struct task_struct *owner; };
+struct vm_area_struct { unsigned long vm_start, vm_end; };
 struct thread_info { unsigned long flags; __u32 status; };
 struct task_struct {
 	struct thread_info thread_info;

@@ -48,12 +48,11 @@ static __always_inline int open__writes(__u32 f_mode)
 }
 
 /* The behaviour an open is. `truncated` is O_TRUNC where the file lost its content by it. */
-static __always_inline void open__object(struct file *file, __u32 f_mode, __u32 truncated, struct opened *out)
+static __always_inline void open__object(struct file *file, struct inode *inode, int writes, __u32 truncated,
+					 struct opened *out)
 {
-	struct inode *inode = READ(file, f_inode);
-
 	inode__id(inode, &out->file);
-	out->access = (open__writes(f_mode) ? ACCESS_WRITE : 0) | (truncated ? ACCESS_TRUNCATE : 0) |
+	out->access = (writes ? ACCESS_WRITE : 0) | (truncated ? ACCESS_TRUNCATE : 0) |
 		      (READ(inode, i_nlink) ? 0 : ACCESS_UNLINKED);
 	out->name = path__name(READ(file, f_path.dentry), READ(file, f_path.mnt));
 }

@@ -42,7 +42,7 @@ static __always_inline int datagram__sent(const struct sock *sk, struct act *act
 			bpf_map_update_elem(&dns_servers, &key, &act->ends, BPF_ANY);
 		dns__seen(act, 0);
 	}
-	return named ? act__report(act, task__current()) : 0;
+	return named ? act__report(act, task__current(), 0) : 0;
 }
 
 static __always_inline int datagram__received(const struct sock *sk, struct act *act)

@@ -26,7 +26,7 @@ static __always_inline int file__opened(long fd, int flags_arg)
 	struct inode *inode;
 	struct record *r;
 	struct file *file;
-	__u32 f_mode, truncated, flags = 0;
+	__u32 f_mode, writes, truncated, flags = 0;
 	__u16 mode;
 	UNDISTURBED;
 
@@ -42,13 +42,14 @@ static __always_inline int file__opened(long fd, int flags_arg)
 	f_mode = READ(file, f_mode);
 	if (!(f_mode & (FMODE_READ | FMODE_WRITE)))
 		return 0;
+	writes = open__writes(f_mode);
 	inode = READ(file, f_inode);
 	mode = READ(inode, i_mode);
-	if (!file__is_reported(inode, mode, open__writes(f_mode)))
+	if (!file__is_reported(inode, mode, writes))
 		return 0;
 	novelty__subject(&key, EV_OPEN, task);
 	truncated = f_mode & FMODE_WRITE ? open__truncates(flags_arg) : 0;
-	open__object(file, f_mode, truncated, (struct opened *)key.object);
+	open__object(file, inode, writes, truncated, (struct opened *)key.object);
 	if (!novelty__first(&key, &flags))
 		return 0;
 	/* head, 1 to 4, emit */

@@ -47,7 +47,7 @@ int BPF_PROG(file_reached, struct file *reached)
 	flags = caller__flags(current);
 	novelty__subject(&key, EV_OPEN, task);
 	truncated = f_mode & FMODE_WRITE ? f_flags & O_TRUNC : 0;
-	open__object(file, f_mode, truncated, (struct opened *)key.object);
+	open__object(file, inode, open__writes(f_mode), truncated, (struct opened *)key.object);
 	if (!novelty__first(&key, &flags))
 		return 0;
 	/* head, 1 to 4, emit */

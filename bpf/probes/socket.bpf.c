@@ -10,35 +10,6 @@
 #define EAGAIN 11
 #define EALREADY 114
 #define EINPROGRESS 115
-#define UNIX_NAME_AT 2 /* of sun_path in sockaddr_un */
-#define UNIX_NAME_MASK 127
-
-/* Name of a unix address of `size` bytes, family included. An abstract one may hold anything. */
-static __always_inline void act__name(struct act *act, const void *from, __u32 size, enum memory memory)
-{
-	__u32 n = size - UNIX_NAME_AT;
-	long error;
-
-	if (!from || size <= UNIX_NAME_AT || n > UNIX_NAME_BYTES)
-		return;
-	asm volatile("" : "+r"(n)); /* verifier: the compiler would drop the mask as needless */
-	n &= UNIX_NAME_MASK;
-	from += UNIX_NAME_AT;
-	error = memory == OF_USER ? bpf_probe_read_user(act->name, n, from) : bpf_probe_read_kernel(act->name, n, from);
-	act->name_len = error ? 0 : n;
-}
-
-static __always_inline void act__of_unix(struct act *act, const struct sock *sk)
-{
-	const struct unix_sock *us = compat__typed(struct unix_sock, (void *)sk);
-	const struct unix_address *address;
-
-	if (act->op == SOCKET_CONNECT)
-		us = compat__typed(struct unix_sock, (void *)READ(us, peer));
-	address = READ(us, addr);
-	if (address)
-		act__name(act, (const void *)address + bpf_core_field_offset(struct unix_address, name), READ(address, len), OF_KERNEL);
-}
 
 /* What the process asked for: after a call that failed the socket does not say. */
 static __always_inline void act__of_user(struct act *act)
@@ -91,7 +62,7 @@ static __always_inline int socket__done(__u32 op, long result)
 		act__of_unix(act, sk);
 	else if (op != SOCKET_CONNECT && act->ends.family == AF_INET6)
 		act->ends.family = address__plain(AF_INET6, (__u32 *)act->ends.local, act->ends.local);
-	return act__report(act, task);
+	return act__report(act, task, 0);
 }
 
 SEC("tracepoint/syscalls/sys_exit_bind")
@@ -125,5 +96,5 @@ int socket_create(struct trace_event_raw_sys_exit *ctx)
 	act->result = ctx->ret < 0 ? ctx->ret : 0;
 	act->ends.family = family;
 	act->ends.protocol = family == AF_PACKET ? __builtin_bswap16(protocol) : protocol;
-	return act__report(act, task__current());
+	return act__report(act, task__current(), 0);
 }

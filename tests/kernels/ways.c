@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ static struct {
 	struct io_uring_sqe *sqes;
 	struct io_uring_params params;
 } uring;
+
+static struct sockaddr_in peer = {.sin_family = AF_INET};
 
 static unsigned *word(char *ring, unsigned at)
 {
@@ -107,6 +110,10 @@ int by_uring(void)
 	operate(IORING_OP_RENAMEAT, AT_FDCWD, "uring-made", AT_FDCWD, "uring-moved", 0, 0);
 	operate(IORING_OP_UNLINKAT, AT_FDCWD, "uring-async", 0, NULL, 0, 0);
 	operate(IORING_OP_MKDIRAT, AT_FDCWD, "uring-dir", 0750, NULL, 0, 0);
+	peer.sin_port = htons(PORT);
+	peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (operate(IORING_OP_CONNECT, socket(AF_INET, SOCK_DGRAM, 0), &peer, 0, (void *)sizeof(peer), 0, 0))
+		return 2;
 	return offer(take_by_uring);
 }
 
@@ -114,18 +121,41 @@ static long call32(long number, const void *a, const void *b, long c)
 {
 	long result;
 
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(number), "b"(a), "c"(b), "d"(c), "S"(0), "D"(0)
+			 : "memory", "r8", "r9", "r10", "r11");
 	return (int)result;
 }
 
-static char made[] = "compat-made", moved[] = "compat-moved";
+static char made[] = "compat-made", moved[] = "compat-moved", here[] = ".", none[] = "compat-none", type[] = "vt-none";
+static struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "compat-socket"};
+
+static int by_compat_socket(void)
+{
+	long fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	return call32(361, (void *)fd, &name, sizeof(name)) || call32(363, (void *)fd, (void *)1, 0); /* bind, listen */
+}
+
+static int by_compat_memory(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	return page == MAP_FAILED || call32(125, page, (void *)4096, PROT_READ | PROT_WRITE | PROT_EXEC); /* mprotect */
+}
 
 /* Numbers of arch/x86/entry/syscalls/syscall_32.tbl. */
 int by_compat(void)
 {
 	long fd = call32(5, made, (void *)(O_WRONLY | O_CREAT), 0640);
 
-	return fd < 0 || close(fd) || call32(38, made, moved, 0) || call32(10, moved, NULL, 0);
+	if (fd < 0 || close(fd) || call32(15, made, (void *)0755, 0) || call32(212, made, (void *)0, 0))
+		return 1; /* open, chmod, chown32 */
+	if (call32(38, made, moved, 0) || call32(10, moved, NULL, 0))
+		return 2; /* rename, unlink */
+	call32(21, none, here, (long)type); /* mount: seen before it is refused */
+	return by_compat_socket() || by_compat_memory();
 }
 
 #ifdef ALONE /* ways uring | ways compat, in the working directory: for tests without an emulator */

@@ -71,15 +71,15 @@ def test_fentry_where_lsm_is_refused_and_neither_says_why():
     )
 
 
-def test_a_refused_hook_takes_its_family_with_it():
-    """Where one program of a family is refused, stand-ins see what all of them would have."""
+def test_a_refused_hook_takes_its_group_with_it():
+    """Where one program of the file tree is refused, stand-ins see what all of them would have; others go alone."""
 
     class Known:
         def function(self, name: str) -> int:
             return 1 if name.startswith("bpf_lsm_") else -1
 
     hooks = Hooks(Known(), Security("lsm"), ["path_mkdir"])
-    assert (bool(hooks.lacks("path_unlink")), hooks.lacks("file_open")) == (True, "")
+    assert [bool(hooks.lacks(name)) for name in ("path_unlink", "path_chown", "file_open")] == [True, False, False]
     assert "security_file_open" in Hooks(Known(), Security("fentry")).lacks("file_open")
 
 
