@@ -1,9 +1,10 @@
 """What one collector process is told to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.errors import ConfigError
+from collector.fleet import FleetOptions
 
 DAY_NS = 86_400 * 10**9
 
@@ -48,6 +49,7 @@ class Config:
     restore_findings: int = 50_000
     stop_s: float = 5.0
     retention: Retention = Retention()
+    fleet: FleetOptions = field(default_factory=FleetOptions)
 
     def __post_init__(self) -> None:
         if not self.listen:

@@ -124,6 +124,10 @@ class Ingest:
         for table, rows in gone.items():
             self._metrics.count("trimmed", rows, table=table)
 
+    async def write(self, work: Callable[[], None]) -> None:
+        """Run something else that writes, between two commits. Raises: StoreError."""
+        await self._in_writer(work)
+
     async def close(self) -> None:
         """Wait for the commit that is under way."""
         await asyncio.to_thread(self._writer.shutdown)

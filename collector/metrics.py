@@ -1,6 +1,8 @@
 """Every metric of the collector, in one table; nothing else makes one."""
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -42,6 +44,25 @@ METRICS = (
         "What audit sources took in, by what became of it.",
     ),
     Metric("vedette_collector_audit_restarts_total", "counter", ("source",), "Audit sources restarted after an error."),
+    Metric(
+        "vedette_collector_profiles_total",
+        "counter",
+        ("result",),
+        "Profiles told by agents: stored, repeated, whole_asked, refused (too many), dropped (too fast).",
+    ),
+    Metric("vedette_collector_fleet_profiles", "gauge", (), "Workload versions the fleet has profiles of."),
+    Metric("vedette_collector_fleet_sent_total", "counter", ("kind",), "Sent to agents: profile, decisions, forest."),
+    Metric("vedette_collector_fleet_merge_seconds", "histogram", (), "Time to merge one profile of all its agents."),
+    Metric("vedette_collector_decisions_total", "counter", (), "Decisions of people taken over."),
+    Metric(
+        "vedette_collector_rate_windows_total",
+        "counter",
+        ("result",),
+        "Windows of rates from agents: sound, lossy, anomalous, refused.",
+    ),
+    Metric("vedette_collector_rate_trainings_total", "counter", ("result",), "Trainings of forests: trained, too_few."),
+    Metric("vedette_collector_rate_training_seconds", "histogram", (), "Time of one training."),
+    Metric("vedette_collector_rate_forests", "gauge", (), "Workloads that have a forest."),
     Metric("vedette_collector_trimmed_total", "counter", ("table",), "Rows removed by retention."),
 )
 
@@ -76,6 +97,15 @@ class Metrics:
     def observe(self, name: str, value: float) -> None:
         """Add to a histogram."""
         self._histograms[f"vedette_collector_{name}"].observe(value)
+
+    @contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        """Observe in a histogram how long this takes."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(name, time.perf_counter() - begun)
 
     def mirror(self, name: str, read: Callable[[], Mapping[tuple[str, ...], int]]) -> None:
         """Show counters somebody else keeps: label values → count, read at every scrape."""

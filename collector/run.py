@@ -15,13 +15,19 @@ from prometheus_client import start_http_server
 from collector.audit.port import AuditSource, Emit
 from collector.config import DAY_NS, Config
 from collector.errors import CollectorError, ConfigError
+from collector.fleet import Fleet
 from collector.ingest import Correlator, Ingest
 from collector.metrics import Metrics
+from collector.publish import baselines
 from collector.publish import service as publish
 from collector.publish.feed import Feed
 from collector.receive import service as receive
+from collector.receive.profiles import fleet_messages
 from collector.receive.server import Server
+from collector.store.profiles import ProfileStore
+from collector.store.rates import RateStore
 from collector.store.store import Store
+from collector.train import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +56,12 @@ class Collector:
         self._store = Store(config.store)
         self._feed = Feed()
         self._ingest = Ingest(self._store, correlator, self._notify, self.metrics)
-        self._agents = receive.AgentService(self._ingest, self.metrics)
+        profiles = ProfileStore(self._store)
+        self._fleet = Fleet(profiles, self._ingest.write, fleet_messages, self.metrics, config.fleet)
+        self._trainer = Trainer(RateStore(self._store), self._ingest.write, self.metrics)
+        self._trainer.listen(self._fleet.tell)
+        self._agents = receive.AgentService(self._ingest, self.metrics, self._fleet, self._trainer)
+        self._people = baselines.BaselineService(self._fleet, self.metrics)
         self._readers = publish.EventService(self._store, self._feed, self.metrics, heartbeat_s=config.heartbeat_s)
         self._sources = {name: make() for name, make in sources.items()}
         self._factories = dict(sources)
@@ -62,12 +73,19 @@ class Collector:
     async def start(self) -> Ready:
         """Serve. Raises: CollectorError when something cannot work; call `stop` then too."""
         await self._ingest.restore(self._config.window_days * DAY_NS, self._config.restore_findings)
-        services = ((receive.SERVICE, self._agents.handler()), (publish.SERVICE, self._readers.handler()))
+        await self._fleet.restore()
+        await self._trainer.restore()
+        services = (
+            (receive.SERVICE, self._agents.handler()),
+            (publish.SERVICE, self._readers.handler()),
+            (baselines.SERVICE, self._people.handler()),
+        )
         self._server = Server(services, self._config.tls)
         listen = tuple(self._server.listen(address) for address in self._config.listen)
         metrics = self._export()
         await self._server.start()
-        self._chores.append(asyncio.create_task(self._trim_forever()))
+        work = (self._trim_forever(), self._fleet.run(), self._trainer.run())
+        self._chores += [asyncio.create_task(one) for one in work]
         for name in self._sources:
             self._intake.append(asyncio.create_task(self._supervise(name, self._ingest.findings)))
         return Ready(listen, metrics)
@@ -81,6 +99,8 @@ class Collector:
         await self._server.stop(self._config.stop_s)
         await _cancel(self._chores)
         await self._ingest.close()
+        self._fleet.close()
+        self._trainer.close()
         self._readers.close()
         if self._exporter is not None:
             self._exporter[0].shutdown()
@@ -125,6 +145,8 @@ class Collector:
         while True:
             try:
                 await self._ingest.trim(time.time_ns() - keep.days * DAY_NS, keep.events)
+                await self._fleet.trim()
+                await self._trainer.trim()
             except CollectorError as error:
                 log.warning("retention: %s; trying again later", error)
             await asyncio.sleep(keep.every_s)

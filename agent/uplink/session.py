@@ -9,7 +9,9 @@ import grpc
 from vedette.v1 import agent_pb2, agent_pb2_grpc
 
 from agent.errors import SpoolCorruptError
+from agent.exchange import Exchange
 from agent.spool import Frame
+from agent.uplink.side import FEATURES, Side
 
 _POLL_S = 0.2
 _BATCH = 64
@@ -44,10 +46,11 @@ class Identity:
 class Session:
     """Runs in the uplink's thread; gRPC takes the messages to send from a thread of its own."""
 
-    def __init__(self, spool: SpoolReader, identity: Identity, window: int) -> None:
+    def __init__(self, spool: SpoolReader, identity: Identity, window: int, exchange: Exchange | None = None) -> None:
         self._spool = spool
         self._identity = identity
         self._window = window
+        self._side = Side(exchange or Exchange())
         self._changed = threading.Condition()
         self._over = False
         self._call: grpc.Call | None = None
@@ -74,6 +77,7 @@ class Session:
                 if self.diverged:
                     return
         finally:
+            self._side.closed()
             self.end()
 
     def end(self) -> None:
@@ -87,9 +91,12 @@ class Session:
     def _handle(self, message: agent_pb2.CollectorMessage) -> None:
         body = message.WhichOneof("body")
         if body == "welcome":
+            self._side.welcomed(message.welcome.features)
             self._welcome(message.welcome.committed_seq)
         elif body == "ack":
             self._acknowledge(message.ack.seq)
+        else:
+            self._side.handle(message)
 
     def _welcome(self, committed: int) -> None:
         newest = self._spool.newest_seq
@@ -116,6 +123,8 @@ class Session:
                 record = agent_pb2.Record(seq=frame.seq, chain=frame.chain, payload=frame.payload)
                 self.sent = frame.seq
                 yield agent_pb2.AgentMessage(record=record)
+            if (aside := self._side.next()) is not None:
+                yield aside
 
     def _room(self) -> int:
         """How many records may be sent now; waits for at least one. 0: the session is over."""
@@ -143,4 +152,5 @@ class Session:
             boot_id=self._identity.boot_id,
             oldest_seq=self._spool.oldest_seq,
             newest_seq=self._spool.newest_seq,
+            features=FEATURES,
         )

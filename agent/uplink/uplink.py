@@ -10,6 +10,7 @@ from enum import StrEnum
 import grpc
 
 from agent.errors import SpoolError, UplinkError
+from agent.exchange import Exchange
 from agent.uplink.channel import Credentials, check_target, open_channel
 from agent.uplink.session import Identity, Session, SpoolReader
 
@@ -73,6 +74,7 @@ class Uplink:
         *,
         window: int = 512,
         backoff: Backoff = Backoff(),
+        exchange: Exchange | None = None,
     ) -> None:
         check_target(target, credentials)
         self._spool = spool
@@ -81,6 +83,7 @@ class Uplink:
         self._identity = identity
         self._window = window
         self._backoff = backoff
+        self._exchange = exchange
         self._stopping = threading.Event()
         self._session: Session | None = None
         self._status = UplinkStatus(target=target)
@@ -126,7 +129,7 @@ class Uplink:
         failures = 0
         while not self._stopping.is_set():
             self._set(state=LinkState.CONNECTING if failures == 0 else self._status.state)
-            session = Session(self._spool, self._identity, self._window)
+            session = Session(self._spool, self._identity, self._window, self._exchange)
             self._session = session
             if self._stopping.is_set():
                 break

@@ -76,7 +76,7 @@ class EventClient:
             for event in self._stub.Subscribe(request):
                 yield _entry(event)
         except grpc.RpcError as error:
-            raise _query_error(error) from error
+            raise query_error(error) from error
 
     def summaries(self, limit: int = 100, min_severity: int = 0) -> list[dict[str, Any]]:
         """Incidents that stand, newest first, in the form of `Incident.as_dict` with a count instead of findings."""
@@ -84,7 +84,7 @@ class EventClient:
         try:
             answer = self._stub.ListIncidents(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
-            raise _query_error(error) from error
+            raise query_error(error) from error
         return [_summary(incident) for incident in answer.incidents]
 
     def incident(self, id_prefix: str) -> Incident:
@@ -92,7 +92,7 @@ class EventClient:
         try:
             answer = self._stub.GetIncident(event_pb2.GetIncidentRequest(id=id_prefix), timeout=self._timeout_s)
         except grpc.RpcError as error:
-            raise _query_error(error) from error
+            raise query_error(error) from error
         return incident_from_message(answer)
 
 
@@ -128,7 +128,8 @@ def _summary(message: event_pb2.Incident) -> dict[str, Any]:
     return raw
 
 
-def _query_error(error: grpc.RpcError) -> QueryError:
+def query_error(error: grpc.RpcError) -> QueryError:
+    """What a failed call means."""
     if not isinstance(error, grpc.Call):
         return UnreachableError(str(error))
     code = error.code()

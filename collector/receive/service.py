@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Protocol
 
@@ -11,10 +11,13 @@ import grpc
 from vedette.v1 import agent_pb2
 
 from collector.errors import MessageError, StoreError, StreamError
+from collector.fleet import Fleet
 from collector.metrics import Metrics
+from collector.plain import plain
 from collector.receive.identity import Identity, Role, peer_identity
 from collector.receive.inbox import Inbox
-from collector.receive.wire import Hello, parse_message
+from collector.receive.side import Send, Side, Trainer
+from collector.receive.wire import Aside, Hello, Unusable, parse_message
 from collector.store.store import Peer
 from collector.stream import Record, StreamKey
 
@@ -37,9 +40,13 @@ class RecordSink(Protocol):
 class AgentService:
     """Serves agents. Takes raw messages, so that one that cannot be parsed is counted and answered."""
 
-    def __init__(self, sink: RecordSink, metrics: Metrics) -> None:
+    def __init__(
+        self, sink: RecordSink, metrics: Metrics, fleet: Fleet | None = None, trainer: Trainer | None = None
+    ) -> None:
         self._sink = sink
         self._metrics = metrics
+        self._fleet = fleet
+        self._trainer = trainer
         self._open: set[Inbox] = set()
         self._stopping = False
 
@@ -85,13 +92,35 @@ class AgentService:
         key = StreamKey(hello.agent_id, hello.stream_id)
         peer = Peer(hello.node, hello.boot_id, hello.version)
         committed = await self._sink.open(key, hello.oldest_seq, hello.newest_seq, peer)
-        await context.write(_welcome(committed))
-        async with self._inbox(context) as (inbox, reader):
+        await context.write(_welcome(committed, self._features()))
+        voice = _Voice(context)
+        async with self._side(hello, voice.send) as side, self._inbox(context, side) as (inbox, reader):
             while batch := await inbox.take():
                 committed = await self._sink.records(key, batch)
-                await context.write(_ack(committed))
+                await voice.send(_ack(committed))
             if reader.done():
                 reader.result()  # raises what ended it
+
+    def _features(self) -> list[str]:
+        offered = (("profiles", self._fleet), ("rates", self._trainer if self._fleet is not None else None))
+        return [name for name, there in offered if there is not None]
+
+    @contextlib.asynccontextmanager
+    async def _side(self, hello: Hello, send: Send) -> AsyncIterator[Side | None]:
+        """What this agent's stream carries beside records; None where either side does not know of it."""
+        if self._fleet is None or "profiles" not in hello.features:
+            yield None
+            return
+        link = self._fleet.connect(hello.agent_id)
+        side = Side(self._fleet, link, self._trainer, send, self._metrics)
+        work = asyncio.create_task(side.work())
+        try:
+            yield side
+            await side.settle()
+        finally:
+            self._fleet.disconnect(link)
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
 
     async def _hello(self, context: "grpc.aio.ServicerContext[bytes, bytes]") -> Hello | None:
         """The first message; None when the stream ends before it. Raises: MessageError."""
@@ -108,14 +137,14 @@ class AgentService:
 
     @contextlib.asynccontextmanager
     async def _inbox(
-        self, context: "grpc.aio.ServicerContext[bytes, bytes]"
+        self, context: "grpc.aio.ServicerContext[bytes, bytes]", side: Side | None
     ) -> AsyncIterator[tuple[Inbox, "asyncio.Task[None]"]]:
         """An inbox and the task that fills it from the network."""
         inbox = Inbox()
         self._open.add(inbox)
         if self._stopping:
             await inbox.close()
-        reader = asyncio.create_task(_fill(inbox, context))
+        reader = asyncio.create_task(self._fill(inbox, context, side))
         try:
             yield inbox, reader
         finally:
@@ -123,18 +152,39 @@ class AgentService:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
+    async def _fill(self, inbox: Inbox, context: "grpc.aio.ServicerContext[bytes, bytes]", side: Side | None) -> None:
+        """Until the agent ends the stream or sends something wrong. Raises: MessageError."""
+        try:
+            while isinstance(data := await context.read(), bytes):  # until grpc.aio.EOF
+                message = parse_message(data)
+                if isinstance(message, Hello):
+                    raise MessageError("a second hello on one stream", "protocol")
+                if not isinstance(message, Record):
+                    self._put_aside(message, side)
+                elif not await inbox.put(message):
+                    return
+        finally:
+            await inbox.close()
 
-async def _fill(inbox: Inbox, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-    """Until the agent ends the stream or sends something wrong. Raises: MessageError."""
-    try:
-        while isinstance(data := await context.read(), bytes):  # until grpc.aio.EOF
-            message = parse_message(data)
-            if not isinstance(message, Record):
-                raise MessageError("a second hello on one stream", "protocol")
-            if not await inbox.put(message):
-                return
-    finally:
-        await inbox.close()
+    def _put_aside(self, message: Aside, side: Side | None) -> None:
+        if isinstance(message, Unusable):
+            self._metrics.count("messages_bad", cause=message.cause)
+            log.warning("an agent's message is passed over: %s", plain(message.reason, 300))
+        elif side is not None:
+            side.put(message)
+
+
+class _Voice:
+    """The one way to write to an agent: gRPC takes one message at a time."""
+
+    def __init__(self, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+        self._context = context
+        self._lock = asyncio.Lock()
+
+    async def send(self, message: bytes) -> None:
+        """Write it, after what is being written."""
+        async with self._lock:
+            await self._context.write(message)
 
 
 def _check_identity(peer: Identity | None, agent_id: str) -> None:
@@ -146,9 +196,9 @@ def _check_identity(peer: Identity | None, agent_id: str) -> None:
     raise MessageError(f"the certificate is for {peer.role} {peer.name!r}, hello says agent {agent_id!r}", "identity")
 
 
-def _welcome(committed: int) -> bytes:
-    message = agent_pb2.CollectorMessage(welcome=agent_pb2.Welcome(committed_seq=committed, version=version("vedette")))
-    return bytes(message.SerializeToString())
+def _welcome(committed: int, features: Sequence[str]) -> bytes:
+    welcome = agent_pb2.Welcome(committed_seq=committed, version=version("vedette"), features=features)
+    return bytes(agent_pb2.CollectorMessage(welcome=welcome).SerializeToString())
 
 
 def _ack(seq: int) -> bytes:

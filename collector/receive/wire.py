@@ -10,8 +10,12 @@ from google.protobuf.message import DecodeError
 from vedette.v1 import agent_pb2, finding_pb2
 
 from collector.errors import MessageError
+from collector.receive.profiles import part_from
+from collector.receive.rates import windows_from
 from collector.stream import BadPayload, LedgerEntry, Record
+from detection.baseline.parts import Part
 from detection.finding import Entity, EntityKind, FieldValue, Finding, Kind, Role, Severity, Source, Technique
+from detection.rates.window import RateWindow
 
 MAX_MESSAGE = 2 << 20
 _MAX_SEQ = 1 << 62
@@ -33,10 +37,22 @@ class Hello:
     boot_id: str
     oldest_seq: int
     newest_seq: int
+    features: frozenset[str] = frozenset()
 
 
-def parse_message(data: bytes) -> Hello | Record:
-    """One AgentMessage. Raises: MessageError."""
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Something beside the records that cannot be used; records go on. `cause` is the word it is counted under."""
+
+    cause: str
+    reason: str
+
+
+Aside = Part | list[RateWindow] | Unusable
+
+
+def parse_message(data: bytes) -> Hello | Record | Aside:
+    """One AgentMessage. Raises: MessageError for what records cannot go on after."""
     if len(data) > MAX_MESSAGE:
         raise MessageError(f"message of {len(data)} bytes; at most {MAX_MESSAGE} are taken", "too_large")
     try:
@@ -48,7 +64,18 @@ def parse_message(data: bytes) -> Hello | Record:
         return _hello(message.hello)
     if body == "record":
         return _record(message.record)
-    raise MessageError("message has neither hello nor record")
+    try:
+        return _aside(message, body)
+    except MessageError as error:
+        return Unusable(error.cause, str(error))
+
+
+def _aside(message: agent_pb2.AgentMessage, body: str | None) -> Aside:
+    if body == "profile":
+        return part_from(message.profile)
+    if body == "rates":
+        return windows_from(message.rates)
+    return Unusable("unknown", "a message of a newer version of the agent")
 
 
 def _hello(hello: agent_pb2.Hello) -> Hello:
@@ -66,6 +93,7 @@ def _hello(hello: agent_pb2.Hello) -> Hello:
         boot_id=hello.boot_id[:64],
         oldest_seq=hello.oldest_seq,
         newest_seq=hello.newest_seq,
+        features=frozenset(feature[:32] for feature in hello.features[:32]),
     )
 
 

@@ -96,3 +96,54 @@ events = Table(
     Index("events_subject", "kind", "subject"),
     sqlite_autoincrement=True,
 )
+
+# What each agent told of each profile, the newest; and what people decided. Keys are digests: names are long.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("agent_id", String(253), primary_key=True),
+    Column("profile", String(64), primary_key=True),
+    Column("workload", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),  # grows with everything that is taken, over all agents
+    Column("closed_ns", BigInteger, nullable=False),
+    Column("first_ns", BigInteger, nullable=False),
+    Column("seen_ns", BigInteger, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("profiles_profile", "profile"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("profile", String(64), primary_key=True),
+    Column("workload", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("decided_ns", BigInteger, nullable=False),
+)
+
+# What rates are learned from: a bounded sample of each workload's windows, by place, and the newest forest.
+rate_workloads = Table(
+    "rate_workloads",
+    metadata,
+    Column("profile", String(64), primary_key=True),
+    Column("workload", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("taken", BigInteger, nullable=False),  # windows that ever came; of these a sample is kept
+    Column("learned", BigInteger, nullable=False),  # of these had come when it was trained last
+    Column("revision", BigInteger, nullable=False),  # 0: no forest yet
+    Column("seen_ns", BigInteger, nullable=False, index=True),
+    Column("body", LargeBinary),
+)
+
+rate_windows = Table(
+    "rate_windows",
+    metadata,
+    Column("profile", String(64), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)

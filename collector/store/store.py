@@ -64,7 +64,7 @@ class Store:
     def position(self, key: StreamKey) -> Position:
         """The newest committed record of a stream; (0, zeros) for one never seen. Raises: StoreError."""
         query = select(streams.c.committed_seq, streams.c.chain).where(_is_stream(key))
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).first()
         return Position(row.committed_seq, row.chain) if row else Position()
 
@@ -72,7 +72,7 @@ class Store:
         """Note that an agent connected, where its stream goes on, and how many records are gone for good."""
         about: dict[str, Any] = {"node": peer.node, "boot_id": peer.boot_id, "version": peer.version}
         about |= {"committed_seq": position.seq, "chain": position.chain, "updated_ns": time.time_ns()}
-        with self._writing() as connection:
+        with self.writing() as connection:
             known = update(streams).where(_is_stream(key)).values(missed=streams.c.missed + missed, **about)
             if connection.execute(known).rowcount == 0:
                 connection.execute(insert(streams).values(**key._asdict(), missed=missed, **about))
@@ -81,7 +81,7 @@ class Store:
         """Those of these findings that are stored."""
         found: dict[str, Finding] = {}
         wanted = list(ids)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 query = select(findings.c.id, findings.c.body).where(findings.c.id.in_(wanted[start : start + _CHUNK]))
                 found.update((row.id, codec.finding_from(row.body)) for row in connection.execute(query))
@@ -89,7 +89,7 @@ class Store:
 
     def commit(self, batch: Batch) -> int:
         """Write all of it or nothing; the newest cursor. Raises: StoreError."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             if batch.stream is not None and batch.position is not None:
                 _write_records(connection, batch.stream, batch.position, batch.records)
             _write_findings(connection, batch.findings, batch.repeats)
@@ -106,7 +106,7 @@ class Store:
             incidents: incidents.c.written_ns,
             events: events.c.written_ns,
         }
-        with self._writing() as connection:
+        with self.writing() as connection:
             gone = {t.name: connection.execute(delete(t).where(c < before_ns)).rowcount for t, c in old.items()}
             last = _newest(connection) - keep_events
             gone["events"] += connection.execute(delete(events).where(events.c.cursor <= last)).rowcount
@@ -118,7 +118,7 @@ class Store:
         """What was written since then: findings, oldest event first, and incidents that stand. For the correlator."""
         recent = select(findings.c.body).where(findings.c.written_ns >= since_ns)
         open_ = select(incidents.c.body).where(incidents.c.written_ns >= since_ns, incidents.c.superseded_by == "")
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(recent.order_by(findings.c.time_ns.desc()).limit(limit)).scalars()
             found = [codec.finding_from(row) for row in rows]
             bodies = list(connection.execute(open_.order_by(incidents.c.first_ns)).scalars())
@@ -127,7 +127,7 @@ class Store:
     def incident(self, prefix: str) -> list[Incident]:
         """Incidents whose id begins so: none, the one, or two when it is not unique."""
         query = select(incidents.c.body).where(incidents.c.id.startswith(prefix, autoescape=True)).limit(2)
-        with self._reading() as connection:
+        with self.reading() as connection:
             bodies = list(connection.execute(query).scalars())
         return self._incidents(bodies)
 
@@ -135,7 +135,7 @@ class Store:
         """Incidents that stand, newest first."""
         standing = incidents.c.superseded_by == "", incidents.c.severity >= min_severity
         query = select(incidents.c.body).where(*standing).order_by(incidents.c.last_ns.desc()).limit(limit)
-        with self._reading() as connection:
+        with self.reading() as connection:
             bodies = list(connection.execute(query).scalars())
         return self._incidents(bodies)
 
@@ -146,7 +146,7 @@ class Store:
 
     def newest_cursor(self) -> int:
         """Position of the newest event ever; 0: none."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _newest(connection)
 
     def events(self, after: int, limit: int, min_severity: int) -> tuple[list[tuple[int, Finding | Incident]], int]:
@@ -155,7 +155,7 @@ class Store:
         Findings below `min_severity` are left out; incidents never are.
         """
         query = select(events.c.cursor, events.c.kind, events.c.subject, events.c.severity)
-        with self._reading() as connection:
+        with self.reading() as connection:
             newest = _newest(connection)
             page = query.where(events.c.cursor > after).order_by(events.c.cursor).limit(limit)
             rows = list(connection.execute(page))
@@ -170,7 +170,7 @@ class Store:
         known = self.known({id_ for kind, id_ in wanted if kind == "finding"})
         found: dict[tuple[str, str], Finding | Incident] = {("finding", id_): f for id_, f in known.items()}
         ids = [id_ for kind, id_ in wanted if kind == "incident"]
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(incidents.c.body).where(incidents.c.id.in_(ids))
             bodies = list(connection.execute(query).scalars()) if ids else []
         found.update((("incident", incident.id), incident) for incident in self._incidents(bodies))
@@ -178,19 +178,21 @@ class Store:
 
     def counts(self) -> Mapping[str, int]:
         """Rows by table."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return {
                 table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for table in metadata.sorted_tables
             }
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with. Raises: StoreError."""
         with _store_errors("read"), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """One transaction; for the one thread that writes. Raises: StoreError."""
         with _store_errors("write"), self._engine.begin() as connection:
             yield connection
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from detection.rates.features import COUNT, FEATURES
 from detection.rates.forest import Forest
 from detection.rates.model import RateModel, Summary
+from detection.rates.relation import relation_of
 from detection.rates.tail import tail_of
 from detection.rates.window import RateWindow
 
 _STRETCH = 30  # windows
+_FLOORS = np.array([feature.floor for feature in FEATURES])
 _SCORE_FLOOR = 0.004  # spread of scores two forests of the same data give one vector
 
 
@@ -49,6 +51,7 @@ def train(
     for matrix in (vectors, lasting):
         matrix[:, [i for i in range(COUNT) if missing >> i & 1]] = 0.0
     latest = sound[-1]
+    scores, apart = _held_out(vectors, config)
     return RateModel(
         workload=latest.workload,
         version=latest.version,
@@ -59,8 +62,10 @@ def train(
         containers=containers or _at_once(sound),
         missing=missing,
         forest=export(grow(vectors, config)),
-        scores=tail_of(_held_out(vectors, config), _SCORE_FLOOR),
+        scores=tail_of(scores, _SCORE_FLOOR),
         summaries=_summaries(vectors),
+        relation=relation_of(vectors, _FLOORS),
+        relative=_summaries(apart),
         lasting=_summaries(lasting) if len(lasting) >= config.windows else (),
     )
 
@@ -100,13 +105,16 @@ def _summary(values: NDArray[np.float64], floor: float) -> Summary:
     return Summary(float(median), float(high), float(values.max()), tail_of(values, floor))
 
 
-def _held_out(vectors: NDArray[np.float64], config: TrainConfig) -> NDArray[np.float64]:
-    """Anomaly scores (higher is odder) of every vector, by forests that did not see it."""
-    scores = np.empty(len(vectors))
+def _held_out(vectors: NDArray[np.float64], config: TrainConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of every vector, by what did not see it: its anomaly score (higher is odder), and how far each of its rates is
+    above what the others make one expect.
+    """
+    scores, apart = np.empty(len(vectors)), np.empty_like(vectors)
     for part in np.array_split(np.arange(len(vectors)), config.folds):
         rest = np.delete(vectors, part, axis=0)
         scores[part] = -export(grow(rest, config)).score(vectors[part])
-    return scores
+        apart[part] = vectors[part] - relation_of(rest, _FLOORS).expected(vectors[part])
+    return scores, apart
 
 
 def grow(vectors: NDArray[np.float64], config: TrainConfig) -> Any:

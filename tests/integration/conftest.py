@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.exchange import Exchange, ExchangeConfig
 from agent.spool import Priority, Spool
 from agent.uplink import Backoff, Credentials, Identity, Uplink
 from agent.uplink.wire import finding_payload
@@ -161,6 +162,7 @@ class AgentHalf:
 
     spool: Spool
     uplink: Uplink
+    exchange: Exchange
 
     def report(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -182,7 +184,10 @@ def wait(condition: Callable[[], bool], timeout_s: float, what: Callable[[], str
 
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
-    return lambda condition, what="the condition": wait(condition, STREAM_WAIT_S, lambda: str(what))
+    def until(condition: Callable[[], bool], what: object = "the condition") -> None:
+        wait(condition, STREAM_WAIT_S, lambda: str(what() if callable(what) else what))
+
+    return until
 
 
 @pytest.fixture
@@ -192,9 +197,11 @@ def make_agent(tmp_path: Path) -> Iterator[Callable[..., AgentHalf]]:
     def make(
         target: str, name: str = "node-1", credentials: Credentials | None = None, directory: Path | None = None
     ) -> AgentHalf:
+        exchange = Exchange(ExchangeConfig(least_s=0.0))
         spool = Spool(directory or tmp_path / f"spool-{name}", 8 << 20, sync_interval_s=0.002)
         identity = Identity(name, name, "boot", "0.1.0", 1)
-        agent = AgentHalf(spool, Uplink(spool, target, credentials, identity, backoff=Backoff(0.05, 0.2)))
+        uplink = Uplink(spool, target, credentials, identity, backoff=Backoff(0.05, 0.2), exchange=exchange)
+        agent = AgentHalf(spool, uplink, exchange)
         agent.uplink.start()
         made.append(agent)
         return agent
