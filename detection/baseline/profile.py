@@ -51,9 +51,9 @@ class ProfileConfig:
     A class without members is stable ("does nothing") only after `empty_factor` times the units and at
     `target` / `empty_factor`. It stays stable until the bound exceeds `hysteresis` × `target`.
 
-    A class churns when after `churn_units` more than `churn_rate` of its recent units bring something new and that
-    does not fall (`completeness.does_not_converge`), or when it found no room. It stops churning when the recent rate
-    is below `churn_rate` / `hysteresis`.
+    A class churns when after `churn_units` surely more than `churn_factor` × `target` of its recent units bring
+    something new and that does not fall (`completeness.does_not_converge`), or when it found no room. It stops churning
+    when the recent rate is below that by `hysteresis`.
     """
 
     target: float = 0.02
@@ -62,7 +62,7 @@ class ProfileConfig:
     empty_factor: float = 2.0
     hysteresis: float = 2.0
     churn_units: int = 200
-    churn_rate: float = 0.1
+    churn_factor: float = 2.5
     clean_units: int = 60  # after a loss, this many units without one
     clean_starts: int = 5  # the same for starts and stops
     max_members: int = 2000
@@ -432,10 +432,10 @@ class ClassProfile:
     def _is_churning(self) -> bool:
         if self.units < self._config.churn_units:
             return False
-        data, config = self.incidence, self._config
+        data, rate = self.incidence, self._config.churn_factor * self._config.target
         if self.was_churning:
-            return sum(data.novel[-2:]) > config.churn_rate / config.hysteresis * sum(data.spans[-2:])
-        return does_not_converge(data.spans, data.novel, config.churn_rate)
+            return sum(data.novel[-2:]) > rate / self._config.hysteresis * sum(data.spans[-2:])
+        return does_not_converge(data.spans, data.novel, rate)
 
     @property
     def churns(self) -> str:
