@@ -56,6 +56,7 @@ _MADE_UP = tuple(
         ("/", r"(?<=/)(?:[0-9a-fA-F]{1,3}/){1,6}[0-9a-fA-F]{16,}(?=[/._-]|$)", "<hex>"),  # git, nginx, pip, npm caches
         ("/objects/", r"(?<=/objects/)[0-9a-f]{2}(?=/|$)", "<hex>"),
         ("/tmp_", r"(?<=/tmp_)(pack|obj|idx|rev)_\w{6}$", r"\1_<tmp>"),  # noqa: S108 - names, not used
+        ("/.git/t", r"(?<=/\.git/)t[A-Za-z0-9]{6}$", "t<tmp>"),
         ("/0000", r"(?<=/)[0-9A-F]{24}(?=$|\.)", "<segment>"),  # PostgreSQL's log
         ("/base/", r"(?<=/base/)\d+(?=/|$)", "<oid>"),  # PostgreSQL: a directory for each database
         ("/base/", r"(?<=/)t\d+_\d+", "t<n>_<n>"),
