@@ -74,6 +74,12 @@ class Members(Mapping[str, Member]):
         rows = self._rows
         return (at // _WIDTH for at in range(0, len(rows), _WIDTH) if rows[at] != _GONE)
 
+    def some(self, most: int) -> list[str]:
+        """The names of up to `most` members, evenly from the oldest to the newest."""
+        rows, count = self._rows, len(self._rows) // _WIDTH
+        step = -(-count // most) or 1
+        return [self.name(row) for row in range(0, count, step) if rows[row * _WIDTH] != _GONE]
+
     def find(self, name: str) -> int:
         """The row of a member; -1 for none."""
         data = name.encode("utf-8", "surrogatepass")

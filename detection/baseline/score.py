@@ -97,7 +97,7 @@ class Score:
 def score(novelty: Novelty, known: ClassProfile, config: ScoreConfig, habits: Habits | None = None) -> Score:
     """Judge a novelty against what its class knows, and against the workload's habits where they are given.
 
-    Costs some tens of microseconds where `habits` hold indexes, else a look at up to 256 members.
+    Costs some tens of microseconds where `habits` hold indexes, else a look at up to 128 members.
     """
     bound, state = known.unseen_upper, known.state
     evidence = 1.0 - bound
@@ -129,7 +129,7 @@ def is_judged(known: ClassProfile, state: State) -> bool:
 def _neighbours(novelty: Novelty, known: ClassProfile, habits: Habits | None) -> tuple[Neighbour, ...]:
     if habits is None or habits.indexes is None:
         return Index(known.members).nearest(novelty.member)
-    return habits.indexes.of(habits.index_key, known.members).nearest(novelty.member)
+    return habits.indexes.nearest(habits.index_key, known.members, novelty.member)
 
 
 def _severity(surprise: float, known: ClassProfile, state: State, config: ScoreConfig) -> Severity | None:

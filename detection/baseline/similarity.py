@@ -2,7 +2,8 @@
 
 A new behaviour is rare, but an intruder can make it frequent; so members are looked up through an index of their
 tokens (one bit for each member) and only the few that share most are compared in order. With the index at hand
-a search costs some tens of microseconds, whatever the size of the class.
+a search costs some tens of microseconds, whatever the size of the class. Making an index costs as much as
+dozens of searches, so it is made once in as many; in between a few members are compared without.
 """
 
 import re
@@ -10,10 +11,14 @@ from collections.abc import Collection, Hashable, Iterable
 from itertools import islice
 from typing import NamedTuple
 
+from detection.baseline.members import Members
+
 _MAX_TOKENS = 32
-_MAX_CANDIDATES = 256  # members indexed: of larger classes every second, third, …
-_MAX_ALIGNED = 6  # of those, the ones compared in order
-_MAX_INDEXES = 32
+_MAX_CANDIDATES = 128  # members indexed: of larger classes every second, third, …
+_GLANCE = 8  # members compared without an index
+_MAX_ALIGNED = 5  # of those, the ones compared in order
+_MAX_INDEXES = 64
+_EARNED, _SAVED = 1 / 32, 64.0  # indexes that may be made: for every search, and at once
 _ADDRESS = re.compile(r"^(\d+)\.(\d+)\.(\d+)\.(\d+):(\d+)$")
 
 
@@ -67,14 +72,13 @@ def _similarity(places: dict[str, int], length: int, right: tuple[str, ...]) -> 
 
 
 class Index:
-    """Up to 256 members of a class by their tokens."""
+    """Up to 128 members of a class by their tokens."""
 
     __slots__ = ("_bits", "_names", "size")
 
     def __init__(self, members: Collection[str]) -> None:
         self.size = len(members)
-        step = -(-self.size // _MAX_CANDIDATES) or 1
-        self._names = list(islice(members, 0, None, step))
+        self._names = _some(members, _MAX_CANDIDATES)
         self._bits: dict[str, int] = {}
         for place, name in enumerate(self._names):
             bit = 1 << place
@@ -116,23 +120,44 @@ class Index:
 
 
 class Neighbourhoods:
-    """Indexes of the classes that met something new last; made when needed, made again when the class has grown."""
+    """Indexes of the classes that met something new last; made when needed and affordable, again when a class grew."""
 
     def __init__(self, limit: int = _MAX_INDEXES) -> None:
         self._limit = limit
         self._indexes: dict[Hashable, Index] = {}
+        self._credit = _SAVED
 
-    def of(self, key: Hashable, members: Collection[str]) -> Index:
-        """The index of these members. `key` names the class; an eighth of them may be new and still missing."""
+    def nearest(self, key: Hashable, members: Collection[str], member: str) -> tuple[Neighbour, ...]:
+        """As the function `nearest`. `key` names the class; an eighth of the members may be new and not looked at.
+
+        When many classes meet something new at once, only a handful of members is looked at.
+        """
+        self._credit = min(_SAVED, self._credit + _EARNED)
         index = self._indexes.pop(key, None)
         if index is None or abs(len(members) - index.size) * 8 > index.size:
+            if self._credit < 1.0:
+                return _glance(member, members)
+            self._credit -= 1.0
             index = Index(members)
-        if len(self._indexes) >= self._limit:
-            self._indexes.pop(next(iter(self._indexes)))
+            if len(self._indexes) >= self._limit:
+                self._indexes.pop(next(iter(self._indexes)))
         self._indexes[key] = index
-        return index
+        return index.nearest(member)
 
 
 def nearest(member: str, known: Collection[str], count: int = 3) -> tuple[Neighbour, ...]:
     """The `count` most similar of the known members, best first, without those that share nothing."""
     return Index(known).nearest(member, count)
+
+
+def _glance(member: str, members: Collection[str]) -> tuple[Neighbour, ...]:
+    own = tokens(member)
+    places = _places(own)
+    found = [Neighbour(n, _similarity(places, len(own), tokens(n))) for n in _some(members, _GLANCE)]
+    return tuple(sorted((n for n in found if n.similarity), key=lambda n: (-n.similarity, n.name))[:3])
+
+
+def _some(members: Collection[str], most: int) -> list[str]:
+    if isinstance(members, Members):
+        return members.some(most)
+    return list(islice(members, 0, None, -(-len(members) // most) or 1))

@@ -7,11 +7,12 @@ import pytest
 
 from detection.baseline.budget import BudgetConfig
 from detection.baseline.conformal import Calibration
+from detection.baseline.members import Member, Members
 from detection.baseline.priors import Touch, ingress_touches, listen_touches, program_touches, read_touches
 from detection.baseline.privileges import call_touches, capability_touches, credential_touches
 from detection.baseline.profile import ClassProfile, ProfileConfig, State
 from detection.baseline.score import Habits, Novelty, Score, ScoreConfig, score
-from detection.baseline.similarity import Index, Neighbourhoods, nearest
+from detection.baseline.similarity import Neighbourhoods, nearest
 from detection.finding import Severity
 
 BUDGET = BudgetConfig.of(1.0, 60.0)
@@ -107,7 +108,7 @@ def test_a_novelty_costs_microseconds_even_in_a_large_class() -> None:
 
 
 def test_an_index_finds_what_comparing_with_all_would_find() -> None:
-    names = [f"/bin/a → /srv/{n % 7}/{n % 5}/file{n}" for n in range(200)]
+    names = [f"/bin/a → /srv/{n % 7}/{n % 5}/file{n}" for n in range(120)]
     best = nearest("/bin/a → /srv/3/2/file17", names)
     assert (best[0].name, best[0].similarity) == ("/bin/a → /srv/3/2/file17", 1.0)
     assert nearest("/bin/b → nothing", ["/x → /y"]) == ()
@@ -115,13 +116,24 @@ def test_an_index_finds_what_comparing_with_all_would_find() -> None:
 
 def test_indexes_are_few_and_made_again_when_the_class_has_grown() -> None:
     indexes = Neighbourhoods(limit=2)
-    first = indexes.of("a", ["/bin/a → /x"] * 8)
-    assert indexes.of("a", ["/bin/a → /x"] * 9) is first
-    assert indexes.of("a", ["/bin/a → /x"] * 10) is not first
-    kept = indexes.of("a", ["/bin/a → /x"] * 10)
-    indexes.of("b", []), indexes.of("c", [])
-    assert indexes.of("a", ["/bin/a → /x"] * 10) is not kept
-    assert Index([]).nearest("/bin/a → /x") == ()
+    old = [f"/bin/a → /d/{n}" for n in range(8)]
+    assert [n.name for n in indexes.nearest("a", old, "/bin/a → /d/9")] == old[:3]
+    assert indexes.nearest("a", [*old, "/bin/a → /d/9"], "/bin/a → /d/9")[0].similarity < 1.0, (
+        "an eighth is not looked at"
+    )
+    assert indexes.nearest("a", [*old, "/bin/a → /d/9", "/x"], "/bin/a → /d/9")[0].similarity == 1.0
+    assert indexes.nearest("b", [], "/x") == indexes.nearest("c", [], "/x") == ()
+    assert len(indexes._indexes) == 2
+
+
+def test_in_a_storm_of_new_classes_only_a_few_members_are_looked_at() -> None:
+    indexes, members = Neighbourhoods(), Members()
+    for n in range(1000):
+        members.add(Member(f"/bin/a → /d/{n}"))
+    found = [indexes.nearest(n, members, "/bin/a → /d/1") for n in range(200)]
+    assert all(len(near) == 3 and near[0].similarity >= 0.5 for near in found)
+    assert len(indexes._indexes) == 64
+    assert members.some(4) == ["/bin/a → /d/0", "/bin/a → /d/250", "/bin/a → /d/500", "/bin/a → /d/750"]
 
 
 @pytest.mark.parametrize(
