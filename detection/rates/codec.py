@@ -15,11 +15,13 @@ from detection.errors import ForestError
 from detection.rates.features import COUNT, FEATURES_VERSION
 from detection.rates.forest import Forest
 from detection.rates.model import RateModel, Summary
+from detection.rates.relation import Relation
 from detection.rates.tail import Tail
 
 FORMAT = 1
 MAX_BYTES = 4 << 20
 _ARRAYS = {"roots": "<u4", "feature": "u1", "threshold": "<f4", "right": "<u4", "depth": "u1", "size": "<u2"}
+_RELATION = ("weights", "offset")
 _PLAIN = ("workload", "version", "revision", "trained_ns", "seconds", "windows", "containers", "missing")
 
 
@@ -35,6 +37,8 @@ def model_bytes(model: RateModel) -> bytes:
             "scores": asdict(model.scores),
             "summaries": [asdict(summary) for summary in model.summaries],
             "lasting": [asdict(summary) for summary in model.lasting],
+            "relative": [asdict(summary) for summary in model.relative],
+            "relation": {name: _packed(getattr(model.relation, name), "<f8") for name in _RELATION},
         }
     )
 
@@ -63,8 +67,8 @@ def _versions(raw: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _model(raw: Mapping[str, Any]) -> RateModel:
-    summaries, lasting = (tuple(map(_summary, raw[name])) for name in ("summaries", "lasting"))
-    if len(summaries) != COUNT or len(lasting) not in (0, COUNT):
+    summaries, lasting, relative = (tuple(map(_summary, raw[name])) for name in ("summaries", "lasting", "relative"))
+    if not len(summaries) == len(relative) == COUNT or len(lasting) not in (0, COUNT):
         raise ForestError(f"a forest with {len(summaries)} features; there are {COUNT}")
     arrays = {name: _unpacked(raw["forest"][name], kind) for name, kind in _ARRAYS.items()}
     return RateModel(
@@ -80,7 +84,16 @@ def _model(raw: Mapping[str, Any]) -> RateModel:
         scores=_tail(raw["scores"]),
         summaries=summaries,
         lasting=lasting,
+        relative=relative,
+        relation=_relation(raw["relation"]),
     )
+
+
+def _relation(raw: Mapping[str, Any]) -> Relation:
+    weights, offset = (_unpacked(raw[name], "<f8") for name in _RELATION)
+    if (weights.size, offset.size) != (COUNT * COUNT, COUNT) or not np.isfinite([*weights, *offset]).all():
+        raise ForestError("a forest's relation of rates has another size, or no finite numbers")
+    return Relation(weights.reshape(COUNT, COUNT), offset)
 
 
 def _summary(raw: Mapping[str, Any]) -> Summary:

@@ -1,14 +1,16 @@
 """Is this window like those the workload was trained on? A p-value, held against the operator's budget, and why.
 
-Three tests, each for a third of the error. The forest looks at all rates together, and is blind to how far out a
+Four tests, each for a quarter of the error. The forest looks at all rates together, and is blind to how far out a
 single one is: it only knows splits between values it has seen. So each rate is also held against its own tail
-(`tail.Tail`), upwards, all of them together at the same error (Bonferroni); and so is its mean over the last windows,
-because a moderate load that does not end is as telling as a burst that was never seen:
+(`tail.Tail`), upwards, all together at the same error (Bonferroni): as it is; as its mean over the last windows,
+because a moderate load that does not end is as telling as a burst that was never seen; and as what it is above what the
+other rates make one expect, because a workload's own restlessness hides much, but not what has no cause in it:
 
-    p = min(1, 3 · min(p of the forest's score, features · min p of a rate, features · min p of a lasting rate))
+    p = min(1, 4 · min(p of the forest's score, and for each of the three features · min p of a rate))
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -40,15 +42,28 @@ _TECHNIQUES = {
 _OTHERWISE = Technique("T1059", "execution")
 
 
+class Against(StrEnum):
+    """What a rate was held against."""
+
+    NOW = "now"  # its values in single windows
+    LASTING = "lasting"  # its means over the last windows
+    RELATIVE = "relative"  # what the other rates make one expect
+
+
 @dataclass(frozen=True, slots=True)
 class Standout:
-    """A rate out of the ordinary, and how improbable it is by itself. `lasting`: as the mean of the last windows."""
+    """A rate out of the ordinary, and how improbable it is by itself.
+
+    `measure` is what `summary` is of: the value, or how far it is above what was `expected`.
+    """
 
     index: int
     value: float
     p: float
     summary: Summary
-    lasting: bool = False
+    measure: float
+    against: Against = Against.NOW
+    expected: float = 0.0
 
     @property
     def name(self) -> str:
@@ -60,15 +75,24 @@ class Standout:
         """The feature and its value."""
         return f"{FEATURES[self.index].text} {shown(self.index, self.value)}"
 
+    @property
+    def is_beyond(self) -> bool:
+        """Whether it was never so high."""
+        return self.measure > self.summary.largest
+
     def sentence(self, windows: int) -> str:
         """In words and numbers."""
-        summary, text = self.summary, FEATURES[self.index].text
+        text, value = FEATURES[self.index].text, shown(self.index, self.value)
+        text = text[0].upper() + text[1:]
+        if self.against is Against.RELATIVE:
+            never = f" and in {windows} windows was never so far above it" if self.is_beyond else ""
+            return f"{text}: {value}, where what else it did lets one expect {shown(self.index, self.expected)}{never}."
+        summary, over = self.summary, f" over the last {LASTING} windows" if self.against is Against.LASTING else ""
         median, high, most = (shown(self.index, v) for v in (summary.median, summary.high, summary.largest))
-        over = f" over the last {LASTING} windows" if self.lasting else ""
-        beyond = " and was never so high" if self.value > summary.largest else ""
+        never = " and was never so high" if self.is_beyond else ""
         return (
-            f"{text[0].upper()}{text[1:]}{over}: {shown(self.index, self.value)}; normally {median} (99 % of windows "
-            f"up to {high}, at most {most} in {windows} windows){beyond}."
+            f"{text}{over}: {value}; normally {median} (99 % of windows up to {high}, at most {most} in {windows} "
+            f"windows){never}."
         )
 
 
@@ -76,14 +100,14 @@ class Standout:
 class Verdict:
     """`severity` None: within the budget's bounds, not to be reported. `standout` has the most improbable first.
 
-    `ps`: of the forest's score, of single rates, of lasting ones.
+    `ps`: of the forest's score, then of each `Against`.
     """
 
     severity: Severity | None
     p: float
     threshold: float
     score: float
-    ps: tuple[float, float, float]
+    ps: tuple[float, ...]
     standout: tuple[Standout, ...]
     reasons: tuple[str, ...] = ()
     techniques: tuple[Technique, ...] = ()
@@ -94,12 +118,15 @@ def judge(model: RateModel, window: RateWindow, budget: float) -> Verdict:
     blind = model.missing | window.missing
     now = _seen(window.values, model.summaries, blind)
     score = -float(model.forest.score(np.array([now]))[0])
-    single = _standouts(now, model.summaries)
-    lasting = _standouts(_seen(window.lasting, model.lasting, blind), model.lasting, lasting=True)
-    ps = model.scores.p(score), _least(single), _least(lasting)
+    tests = (
+        _standouts(now, model.summaries, Against.NOW),
+        _standouts(_seen(window.lasting, model.lasting, blind), model.lasting, Against.LASTING),
+        _apart(model, now, blind),
+    )
+    ps = (model.scores.p(score), *map(_least, tests))
     p, threshold = min(1.0, len(ps) * min(ps)), model.threshold(budget)
     severity = _severity(p, threshold)
-    found = tuple(_standing_out([*single, *lasting]))
+    found = tuple(_standing_out([standout for test in tests for standout in test]))
     if severity is not None and not found:
         severity = Severity.LOW  # less than usual, or a mixture of usual rates
     if severity is None:
@@ -114,9 +141,18 @@ def _seen(values: tuple[float, ...], summaries: tuple[Summary, ...], blind: int)
     return [summary.median if blind >> i & 1 else value for i, (value, summary) in enumerate(pairs)]
 
 
-def _standouts(values: list[float], summaries: tuple[Summary, ...], *, lasting: bool = False) -> list[Standout]:
+def _standouts(values: list[float], summaries: tuple[Summary, ...], against: Against) -> list[Standout]:
     pairs = zip(values, summaries, strict=False)
-    return [Standout(i, value, s.tail.p(value), s, lasting) for i, (value, s) in enumerate(pairs)]
+    return [Standout(i, value, s.tail.p(value), s, value, against) for i, (value, s) in enumerate(pairs)]
+
+
+def _apart(model: RateModel, values: list[float], blind: int) -> list[Standout]:
+    expected = model.relation.expected(np.array(values))
+    return [
+        Standout(i, value, s.tail.p(value - wanted), s, value - wanted, Against.RELATIVE, wanted)
+        for i, (value, wanted, s) in enumerate(zip(values, map(float, expected), model.relative, strict=True))
+        if not blind >> i & 1
+    ]
 
 
 def _least(standouts: list[Standout]) -> float:
@@ -133,8 +169,8 @@ def _severity(p: float, threshold: float) -> Severity | None:
 def _standing_out(every: list[Standout]) -> list[Standout]:
     """Those beyond all that was seen and improbable, else those above the 99th percentile; each feature once."""
     every = sorted(every, key=lambda s: s.p)
-    beyond = [s for s in every if s.value > s.summary.largest and s.p <= _REMARKABLE]
-    chosen = beyond or [s for s in every if s.value > s.summary.high and s.p < 1.0]
+    beyond = [s for s in every if s.is_beyond and s.p <= _REMARKABLE]
+    chosen = beyond or [s for s in every if s.measure > s.summary.high and s.p < 1.0]
     return list({s.name: s for s in reversed(chosen)}.values())[::-1][:_NAMED]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from detection.rates.forest import Forest
+from detection.rates.relation import Relation
 from detection.rates.tail import Tail
 
 WEEK_S = 7 * 86_400
@@ -25,7 +26,8 @@ class RateModel:
     Learned from `windows` windows of `seconds` of `containers` containers. `missing`: features nobody could measure in
     training, which are not judged. `scores` is the tail of the anomaly scores of windows the forest that scored them
     was not grown from. `summaries` are of single windows, `lasting` of means over `features.LASTING` windows (() where
-    there were too few).
+    there were too few), `relative` of how far each rate was above what `relation` makes of the others; both that and
+    `scores` are of windows that were not learned from when they were held against the rest.
     """
 
     workload: str
@@ -39,6 +41,8 @@ class RateModel:
     forest: Forest
     scores: Tail
     summaries: tuple[Summary, ...]
+    relation: Relation
+    relative: tuple[Summary, ...]
     lasting: tuple[Summary, ...] = ()
 
     def threshold(self, budget: float) -> float:

@@ -13,7 +13,7 @@ from detection.finding import Severity
 from detection.rates.codec import model_bytes, model_from
 from detection.rates.entropy import mean_entropy
 from detection.rates.features import COUNT, FEATURES, INDEX, shown, vector
-from detection.rates.judge import judge
+from detection.rates.judge import Against, judge
 from detection.rates.model import RateModel
 from detection.rates.tail import tail_of
 from detection.rates.window import RateWindow
@@ -106,7 +106,7 @@ def test_what_is_far_out_is_high_and_named(model: RateModel, raw: dict[str, floa
     assert verdict.severity is Severity.HIGH
     assert {s.name for s in verdict.standout} <= set(raw)
     assert verdict.techniques[0].id == technique
-    assert "was never so high" in verdict.reasons[0]
+    assert "never so" in verdict.reasons[0]
     assert "Learned from 600 windows of 60 s of 1 container" in " ".join(verdict.reasons)
 
 
@@ -115,7 +115,7 @@ def test_a_load_that_lasts_stands_out_where_each_window_alone_does_not(model: Ra
     assert judge(model, one, 1.0).severity is None
     verdict = judge(model, replace(one, lasting=one.values), 1.0)
     assert verdict.severity is not None
-    assert verdict.standout[0].lasting
+    assert verdict.standout[0].against is Against.LASTING
     assert "over the last 10 windows" in verdict.reasons[0]
 
 
