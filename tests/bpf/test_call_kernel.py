@@ -77,6 +77,7 @@ def test_modules_and_kernels_refused(calls, name, words, kind, args, text):
 
 def test_the_table_says_what_goes_unseen_without_each_call():
     """Every program of a call names the call in what it says."""
-    rows = [row for row in PROGRAMS if row.name.startswith(("kernel_", "memory_", "namespace_"))]
+    calls = [row for row in PROGRAMS if row.hook.startswith("syscalls:")]
+    rows = [row for row in calls if row.name.startswith(("kernel_", "memory_", "namespace_"))]
     assert len(rows) == 20
     assert all(row.hook.removeprefix("syscalls:sys_exit_") in row.unseen for row in rows)
