@@ -140,6 +140,13 @@ TABLE = (
         lambda s: [((), float(s.uplink.state == "streaming"))] if s.uplink else (),
     ),
     Row(
+        "vedette_agent_fleet",
+        "counter",
+        "Profiles told to the collector and what came back, by what became of it.",
+        ("outcome",),
+        lambda s: (((outcome,), n) for outcome, n in s.fleet.items()),
+    ),
+    Row(
         "vedette_agent_uplink_failures",
         "counter",
         "Connections to the collector that ended or failed.",

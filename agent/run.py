@@ -18,10 +18,13 @@ from agent.decode.decode import Decoder
 from agent.decode.layout import ABI_VERSION
 from agent.detect.detector import Detector
 from agent.errors import AgentError, ConfigError
+from agent.exchange import Exchange
+from agent.fleet import FleetMember
 from agent.history import RunHistory
 from agent.identify.identify import Identifier
 from agent.identify.machine import read_machine
 from agent.identify.workloads import Scope
+from agent.images import ImageLayers
 from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
 from agent.learn.store import Pace
@@ -63,20 +66,24 @@ class Agent:
         self._batches = BatchQueue(_QUEUE_BYTES)
         self._stopping = threading.Event()
         self._source: Source = source or choose(config.sensor, config.ring_bytes, limits=config.limits)
+        self._exchange = Exchange()
         self._spool, self._uplink, self._sink = self._far_end()
         self._runtimes = Desk(config.runtime_places())
         scope = Scope(config.node, config.cluster, config.host_group)
         self._identifier = Identifier(boot_id=self._boot_id, engines=self._runtimes, scope=scope)
         self._profiles = config.state_dir / "profiles.json"
         self._pace = Pace()
-        self._learner = Learner(LearnConfig(slot_s=config.slot_s, budget=config.budget))
+        learning = LearnConfig(slot_s=config.slot_s, budget=config.budget)
+        self._learner = Learner(learning)
         self._detector = Detector(load_compiled(rules.runtime_rules()), config.node, about=read_machine().as_fields())
         self._rates = open_rates(
             config.node,
             config.state_dir / "forests",
-            RateConfig(window_s=config.rate_window_s),
+            RateConfig(config.rate_window_s, config.budget),
             with_collector=config.collector is not None,
         )
+        self._learner.ask(ImageLayers())
+        self._fleet = FleetMember(self._exchange, self._learner, self._rates, config.state_dir, learning.profile)
         self._core = Core(
             source=self._source,
             decoder=Decoder(DeadLetterFile(config.state_dir / "undecoded.jsonl").add),
@@ -95,7 +102,9 @@ class Agent:
             return None, None, FileSink(JsonLines(config.output))
         spool = Spool(config.state_dir / "spool", config.spool_bytes)
         identity = Identity(config.identity, config.node, self._boot_id, version("vedette"), ABI_VERSION)
-        uplink = Uplink(spool, config.collector.target, _credentials(config.collector), identity)
+        uplink = Uplink(
+            spool, config.collector.target, _credentials(config.collector), identity, exchange=self._exchange
+        )
         return spool, uplink, SpoolSink(spool)
 
     def status(self) -> Status | None:
@@ -110,6 +119,7 @@ class Agent:
             self._uplink.start()
         if (problem := self._learner.load(self._profiles)) is not None:
             log.error("%s", problem)
+        self._fleet.start(time.time_ns())
         reader = threading.Thread(target=self._read, name="reader", daemon=True)
         try:
             self._source.start()
@@ -171,6 +181,7 @@ class Agent:
                 continue
             next_tick = now + tick_s
             self._core.tick(time.time_ns())
+            self._fleet.tick(time.time_ns())
             if now >= next_slot:
                 next_slot = max(next_slot + self._config.slot_s, now)
                 self._core.close_slot(time.time_ns())
@@ -243,6 +254,7 @@ class Agent:
             ledger=entry,
             detector=self._detector.counters(),
             rates=self._rates.counters() if self._rates else {},
+            fleet=self._fleet.counters(),
             spool=self._spool.status() if self._spool else None,
             uplink=self._uplink.status() if self._uplink else None,
         )

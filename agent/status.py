@@ -1,6 +1,7 @@
 """How the agent stands, as one value: what the ledger, the status file and the metrics are made from."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class Status:
     ledger: Ledger
     detector: dict[str, int] = field(default_factory=dict)
     rates: dict[str, int] = field(default_factory=dict)
+    fleet: Mapping[str, int] = field(default_factory=dict)
     spool: SpoolStatus | None = None
     uplink: UplinkStatus | None = None
 
@@ -43,6 +45,7 @@ class Status:
             "runtimes": [r._asdict() for r in ledger.runtimes],
             "detector": self.detector,
             "rates": self.rates,
+            "fleet": dict(self.fleet),
             "spool": asdict(self.spool) if self.spool else None,
             "uplink": asdict(self.uplink) if self.uplink else None,
         }

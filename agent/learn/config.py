@@ -15,7 +15,7 @@ class LearnConfig:
     things than a container. `max_members` bounds all profiles together. `cache`: exec edges recognised without making
     templates. In a stable class, and while learning where it weighs `quorum_weight` decades, a behaviour is learned
     only when `quorum` instances have shown it, or all where there are fewer. `budget`: false anomalies a workload
-    may raise in a week on average.
+    may raise in a week on average. `inherit`: what a unit of the version before counts for in a new one.
     """
 
     slot_s: float = 60.0
@@ -27,6 +27,7 @@ class LearnConfig:
     max_members: int = 1_000_000
     quorum: int = 2
     quorum_weight: float = 1.0
+    inherit: float = 0.25
     max_links: int = 65_536
     max_condemned_processes: int = 4096
     cache: int = 8192

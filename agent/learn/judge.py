@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from agent.learn.actor import Behaviour
 from agent.learn.config import LearnConfig
+from agent.learn.image import Images, NoImages, image_touches
 from agent.learn.ports import Decisions, NoDecisions
 from agent.learn.techniques import techniques_of
 from agent.learn.tracked import Tracked
@@ -40,6 +41,7 @@ class Judge:
         self._budget = config.budgeted()
         self._indexes = Neighbourhoods()
         self.decisions: Decisions = NoDecisions()
+        self.images: Images = NoImages()
         self.total = 0
 
     def novel(self, case: Case, behaviour: Behaviour, key: ClassKey) -> tuple[int, tuple[Anomaly, ...]]:
@@ -55,6 +57,7 @@ class Judge:
         if held is not None and instance in held.instances and known.state is not State.LEARNING:
             held.seen(instance, now_ns)  # reported before
             return -1, _NOTHING
+        condemned = condemned or tracked.fleet_condemns(key.behaviour, key.phase, name)
         insisted = decided is not None and (decided.condemns(key, name) or decided.locks(key))
         if not insisted and not condemned and tracked.fleet_knows(key.behaviour, key.phase, name):
             return self._take(known, name, instance, now_ns), _NOTHING
@@ -78,7 +81,10 @@ class Judge:
         """What a condemned process does is no harmless novelty: the budget has no say in it."""
         tracked = case.tracked
         elsewhere = tracked.elsewhere(key.behaviour, key.phase, behaviour.member)
-        novelty = Novelty(behaviour.kind, behaviour.member, behaviour.sentence, behaviour.touches, shown, elsewhere)
+        touches = behaviour.touches
+        if tracked.before and behaviour.kind == "exec":
+            touches += image_touches(case.identified, tracked.before, self.images)
+        novelty = Novelty(behaviour.kind, behaviour.member, behaviour.sentence, touches, shown, elsewhere)
         known = tracked.judge(key.behaviour, key.phase)
         habits = Habits(str(key), tracked.record, self._budget, self._indexes, (tracked.key, key, id(known)))
         return score(novelty, known, self._config.score, None if case.condemned else habits)

@@ -8,6 +8,7 @@ from agent.events import Call, Exec
 from agent.learn.actor import Behaviour, parent_marker
 from agent.learn.behaviour import behaviours_of, is_behaviour
 from agent.learn.config import LearnConfig
+from agent.learn.image import Images
 from agent.learn.judge import Case, Judge
 from agent.learn.links import Link, Links, novelty_key
 from agent.learn.lives import Life, stop, stopped_by
@@ -18,8 +19,10 @@ from agent.observation import Anomaly, Observation
 from agent.source.port import BehaviourKey
 from agent.workload import Container, Identified, Workload
 from detection.baseline.keys import KEYS, ClassKey, Phase
+from detection.baseline.merge import inherited
 from detection.baseline.peers import address_key
 from detection.baseline.profile import ClassProfile, Profile, ProfileConfig
+from detection.baseline.snapshot import Snapshot, profile_of, snapshot
 
 _CACHED_ARGV_BYTES = 2048
 _MAIN_PID = 1
@@ -53,7 +56,7 @@ class Learner:
         self._config = config or LearnConfig()
         self._slot_ns = int(self._config.slot_s * 1e9)
         self._tracked: dict[tuple[str, str], Tracked] = {}
-        self._fleet: dict[tuple[str, str], Profile] = {}
+        self._fleet: dict[tuple[str, str], tuple[Profile, str]] = {}
         self._cache: dict[tuple[object, ...], tuple[tuple[ClassProfile, int], ...]] = {}
         self._links = Links(self._config.max_links)
         self._judge = Judge(self._config)
@@ -146,6 +149,7 @@ class Learner:
     def _begin(self, tracked: Tracked, identified: Identified, instance: str) -> Life:
         """An instance is seen for the first time; its addresses are those of its workload from now on."""
         if identified.container is not None:
+            self._judge.images.met(tracked.key, identified.container)
             self._settle_in(identified.container, identified.workload)
         return tracked.begin(identified, instance)
 
@@ -252,19 +256,24 @@ class Learner:
                 if key.behaviour == behaviour_class:
                     known.note_loss()
 
-    def fleet(self, profile: Profile) -> None:
-        """What all agents together know of a workload, this one included. Own profiles stay what own containers
-        showed."""
+    def fleet(self, profile: Profile, before: str = "") -> None:
+        """What all agents together know of a workload, this one included, and which version's knowledge is part of it.
+        Own profiles stay what own containers showed."""
         key = (profile.workload, profile.version)
         tracked = self._tracked.get(key)
         if tracked is not None:
             tracked.fleet = profile
+            tracked.before = before or tracked.before
         elif len(self._fleet) < self._config.max_profiles:
-            self._fleet[key] = profile
+            self._fleet[key] = (profile, before)
 
     def decide(self, decisions: Decisions) -> None:
         """What people decided, from now on, in place of what they decided before."""
         self._judge.decisions = decisions
+
+    def ask(self, images: Images) -> None:
+        """Ask these images what explains a new version's behaviour."""
+        self._judge.images = images
 
     def profiles(self) -> Iterator[Profile]:
         """Own profiles: what this agent's containers showed."""
@@ -318,7 +327,20 @@ class Learner:
         tracked = self._tracked.get((workload.key, workload.version))
         if tracked is None and self._make_room():
             tracked = self._adopt(Profile(workload.key, workload.version, self._rules_of(workload.key)))
+            self._inherit(tracked)
         return tracked
+
+    def _inherit(self, tracked: Tracked) -> None:
+        """A new version starts with what the one before it did, at less weight, unless the fleet told more."""
+        workload, version = tracked.key
+        others = [t for (w, v), t in self._tracked.items() if w == workload and v != version]
+        if not others or tracked.fleet is not None or not version:
+            return
+        last = max(others, key=lambda t: t.profile.last_ns)
+        told = snapshot(last.profile, self._closed_ns)
+        classes = inherited({}, told.classes, self._config.inherit)
+        tracked.before = last.profile.version
+        tracked.fleet = profile_of(Snapshot(workload, version, told.closed_ns, classes), last.profile.config)
 
     def _rules_of(self, workload: str) -> ProfileConfig:
         config = self._config.profile
@@ -329,7 +351,7 @@ class Learner:
     def _adopt(self, profile: Profile) -> Tracked:
         tracked = Tracked(profile, self._window)
         self._broken_records += tracked.broken
-        tracked.fleet = self._fleet.pop(tracked.key, None)
+        tracked.fleet, tracked.before = self._fleet.pop(tracked.key, (None, ""))
         self._tracked[tracked.key] = tracked
         return tracked
 

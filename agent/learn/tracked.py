@@ -13,16 +13,18 @@ _OTHERS = {phase: tuple(other for other in Phase if other is not phase) for phas
 class Tracked:
     """A profile, its instances (`lives`), and the whole fleet's profile of the same workload where one was given.
 
+    `before` is the version before this one, whose profile is part of the fleet's at less weight; "" without one.
     `record` of its novelties goes back `window` slots; `broken`: what the profile brought along of it was not one.
     """
 
-    __slots__ = ("broken", "exec", "fleet", "key", "lives", "profile", "record")
+    __slots__ = ("before", "broken", "exec", "fleet", "key", "lives", "profile", "record")
 
     def __init__(self, profile: Profile, window: int = WINDOW) -> None:
         self.profile = profile
         self.key = (profile.workload, profile.version)
         self.lives: dict[str, Life] = {}
         self.fleet: Profile | None = None
+        self.before = ""
         self.broken = False
         self.record = self._record(window)
 
@@ -54,6 +56,10 @@ class Tracked:
     def fleet_knows(self, behaviour: str, phase: Phase, name: str) -> bool:
         """Whether the fleet as a whole shows this behaviour."""
         return self.fleet is not None and isinstance(self.fleet.of(behaviour, phase).find(name), Member)
+
+    def fleet_condemns(self, behaviour: str, phase: Phase, name: str) -> bool:
+        """Whether a rule condemned this behaviour anywhere in the fleet."""
+        return self.fleet is not None and name in self.fleet.of(behaviour, phase).condemned
 
     def elsewhere(self, behaviour: str, phase: Phase, name: str) -> str:
         """The phase in which this behaviour is known, if it is in another; else ""."""
