@@ -7,7 +7,7 @@ from agent.events import Chmod, FileFlag, Open, PathChange, PathOp
 from agent.learn.actor import Behaviour, actor_of
 from agent.workload import Identified, Process
 from detection.baseline.priors import Touch, path_touches, read_touches
-from detection.baseline.templates import file_member, file_path, read_path
+from detection.baseline.templates import file_member, file_path, is_installation
 
 READ, WRITE = "read", "write"
 _WRITES = FileFlag.WRITE | FileFlag.CREATED
@@ -23,14 +23,15 @@ _SENTENCES = {
 _UPPER = Touch(0.5, "the file was put into the container after it began; it is not part of its image")
 
 
-def opened(identified: Identified, event: Open) -> Behaviour:
-    """A file opened for writing is written, any other read."""
+def opened(identified: Identified, event: Open) -> Behaviour | None:
+    """A file opened for writing is written, any other read; None for one that came with the software that reads it."""
     path = "memfd:*" if event.file_flags & FileFlag.MEMFD else event.path
     if event.file_flags & _WRITES:
         return changed(identified, path, "")
-    in_container = identified.container is not None
-    later = in_container and bool(event.file_flags & FileFlag.UPPER_LAYER)
-    actor, template = actor_of(identified.process), read_path(path, not later)
+    later = identified.container is not None and bool(event.file_flags & FileFlag.UPPER_LAYER)
+    if not later and is_installation(path):
+        return None
+    actor, template = actor_of(identified.process), file_path(path)
     touches = read_touches(path)
     return Behaviour(
         READ,

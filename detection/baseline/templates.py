@@ -47,6 +47,7 @@ _LIBRARIES = re.compile(
     r"^(?:/usr/(?:lib(?:32|64|exec)?|share|include)|/usr/local/(?:lib|share|include)|/lib(?:32|64)?|/nix/store|/gnu/store)(?=/)"
     r"|^.{1,200}?/(?:site-packages|dist-packages|node_modules|vendor/bundle|\.cargo/registry|\.m2/repository)(?=/)"
 )
+_LOADER = "/etc/ld.so.cache"
 
 # Names that programs make up: a text that must occur, what is replaced, by what. Only pids, counts, hashes and
 # chance go.
@@ -74,7 +75,7 @@ _MADE_UP = tuple(
         ("/etilqs_", r"(?<=/etilqs_)\w+", "<tmp>"),  # SQLite
         ("/psm_", r"(?<=/psm_)[0-9a-f]{8}", "<hex>"),
         ("/_cacache/tmp/", r"(?<=/_cacache/tmp/)[0-9a-f]{8}", "<hex>"),
-        ("/cc", r"(?<=/cc)[A-Za-z0-9]{6}(?=$|\.(?:o|s|c|i|ii|res|ld|le|lto)$)", "<tmp>"),  # gcc
+        ("/cc", r"(?<=/cc)[A-Za-z0-9]{6}(?=(?:\.cdtor)?(?:$|\.(?:o|s|c|i|ii|res|ld|le|lto)$))", "<tmp>"),  # gcc
         ("/overlay2/l/", r"(?<=/overlay2/l/)[A-Z2-7]{20,}", "<id>"),
     )
 )
@@ -140,17 +141,22 @@ def component(part: str, loose: bool = False) -> str:
         return part
     if loose:
         part = _TEMPFILE.sub(_tempfile, part)
+    variable = _VARIABLE_LOOSE if loose else _VARIABLE
     found = _RANDOM.search(part)
     if found and _looks_random(found["random"], bool(found["before"].strip("._-")), loose and bool(found["before"])):
-        return f"{part[: found.start('random')]}<tmp>{part[found.end('random') :]}"
-    return (_VARIABLE_LOOSE if loose else _VARIABLE).sub(_placeholder, part)
+        before, after = part[: found.start("random")], part[found.end("random") :]
+        return f"{variable.sub(_placeholder, before)}<tmp>{variable.sub(_placeholder, after)}"
+    return variable.sub(_placeholder, part)
 
 
 def _tempfile(match: re.Match[str]) -> str:
-    """Eight characters drawn at random have a digit, or cannot be spoken; nine times in ten one of the two."""
+    """Eight characters: behind a program's prefix drawn at random, alone if they have a digit or cannot be spoken."""
     word = match[0]
-    made_up = any(c.isdigit() for c in word) and not word.isdigit()
-    return "<tmp>" if made_up or _UNSPEAKABLE.search(word) else word
+    before = match.string[match.start() - 1 : match.start()]
+    if word.isdigit():
+        return word
+    made_up = before in ("-", "_") or any(c.isdigit() for c in word) or _UNSPEAKABLE.search(word)
+    return "<tmp>" if made_up else word
 
 
 def _looks_random(word: str, after_tmp: bool, doubtful: bool) -> bool:
@@ -262,8 +268,8 @@ def _tokens(arguments: tuple[str, ...] | list[str]) -> list[str]:
 
 
 def _append(out: list[str], template: str) -> bool:
-    """Add a template, runs of "*" as one; whether it was a plain word."""
-    if template[:1] != "*" or out[-1:] != ["*"]:
+    """Add a template, repeated ones that stand for many as one; whether it was a plain word."""
+    if template[-1:] != "*" or out[-1:] != [template]:
         out.append(template)
     return template[:1] not in _NOT_A_WORD
 
@@ -368,14 +374,13 @@ def file_path(path: str) -> str:
     return path_template(path.replace("*", "[*]") if "*" in path else path)
 
 
-def read_path(path: str, from_image: bool = True) -> str:
-    """As `file_path`; files of the program's own installation are one, unless somebody put them there later."""
-    installed = _LIBRARIES.match(path) if from_image else None
-    return f"{file_path(installed[0])}/**" if installed and not read_is_exact(path) else file_path(path)
+def is_installation(path: str) -> bool:
+    """Whether it is a library or a data file of installed software, whose reading says no more than that it runs."""
+    return (path == _LOADER or _LIBRARIES.match(path) is not None) and not read_is_exact(path)
 
 
 def file_member(name: str, path: str, deed: str = "") -> str:
-    """Member of the classes write and read: which program did it where. `path` as file_path or read_path gives it.
+    """Member of the classes write and read: which program did it where. `path` as file_path gives it.
 
     `deed` says what was done other than writing or reading: "delete", "chmod +x" …
     """

@@ -17,7 +17,6 @@ from detection.baseline.templates import (
     path_template,
     program,
     read_is_exact,
-    read_path,
     write_is_exact,
 )
 
@@ -65,7 +64,7 @@ def test_sensitive_files_written_stay_apart(place: str, one: str, other: str) ->
     ],
 )  # fmt: skip
 def test_secrets_read_are_never_folded(path: str) -> None:
-    assert read_path(path) == path
+    assert file_path(path) == path
     assert read_is_exact(path)
     assert not list(covers(file_member("/bin/app", path), read_is_exact))
 
@@ -114,3 +113,37 @@ def test_whose_name_it_is_stays(domain: str, label: str) -> None:
     host = f"{label}.cdn.{domain}.example"
     assert host_template(host).endswith(f".{domain}.example")
     assert host_template(f"{label}.{domain}") == f"{label}.{domain}", "the last two labels are whose it is"
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/data/temp-rewriteaof-bg-1.aof", "/data/temp-rewriteaof-bg-<n>.aof"),
+        ("/data/appendonly.aof.7.incr.aof", "/data/appendonly.aof.<n>.incr.aof"),
+        ("/d/base/5/t3_16399", "/d/base/<oid>/t<n>_<n>"),
+        ("/d/base/16384/16397_fsm", "/d/base/<oid>/<n>_fsm"),
+        ("/d/pg_wal/00000001000000000000000A", "/d/pg_wal/<segment>"),
+        ("/d/pg_wal/archive_status/000000010000000000000001.ready", "/d/pg_wal/archive_status/<segment>.ready"),
+        ("/d/pg_xact/000A", "/d/pg_xact/<n>"),
+        ("/d/base/pgsql_tmp/pgsql_tmp17.0", "/d/base/pgsql_tmp/pgsql_tmp<n>.<n>"),
+        ("/d/pg_logical/snapshots/0-14E8E90.snap", "/d/pg_logical/snapshots/<lsn>.snap"),
+        ("/var/cache/nginx/a/3d/b7f54b2df7773722d382f4809d65029c", "/var/cache/nginx/<hex>"),
+        ("/var/cache/nginx/a/3d", "/var/cache/nginx/<hex>"),
+        ("/var/lib/nginx/proxy/3/13/0000000133", "/var/lib/nginx/proxy/<n>/<n>/<n>"),
+        ("/srv/x.git/objects/ab/cdef0123456789abcdef0123456789abcdef01", "/srv/x.git/objects/<hex>"),
+        ("/srv/x/.git/objects/pack/tmp_pack_aB3xYz", "/srv/x/.git/objects/pack/tmp_pack_<tmp>"),
+        ("/srv/x/.git/tPyfmwe", "/srv/x/.git/t<tmp>"),
+        ("/tmp/cczuy12K.cdtor.c", "/tmp/cc<tmp>.cdtor.c"),
+        ("/tmp/ccabcdef.o", "/tmp/cc<tmp>.o"),
+        ("/tmp/wgunicorn-iyon_cdw", "/tmp/wgunicorn-<tmp>"),
+        ("/tmp/mjf4enis", "/tmp/<tmp>"),
+        ("/tmp/backdoor", "/tmp/backdoor"),
+        ("/tmp/pip-install-abcdefgh/setup.py", "/tmp/pip-install-<tmp>/setup.py"),
+        ("/root/.npm/_cacache/tmp/5c1e8a5d", "/root/.npm/_cacache/tmp/<hex>"),
+        ("/usr/lib/p/__pycache__/x.cpython-311.pyc.139650965449008", "/usr/lib/p/__pycache__/x.cpython-311.pyc.<n>"),
+        ("/artifacts/shop-20261121-1234a57.tar.gz", "/artifacts/shop-<date>-<hex>.tar.gz"),
+        ("/srv/up/*.jpg", "/srv/up/[*].jpg"),
+    ],
+)
+def test_what_real_software_makes_up_collapses(path: str, template: str) -> None:
+    assert file_path(path) == template
