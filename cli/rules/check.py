@@ -8,9 +8,10 @@ from typing import Any
 import click
 import orjson
 
-from cli.rules.files import FORMAT, about, files_below, kind_of, parsed_files, problems_on_samples, row_of
+from cli.rules.files import FORMAT, about, files_below, parsed_files, problems_on_samples, row_of
 from detection.rules import Rule, RuleSet
 from detection.rules.ir import fields_of
+from detection.rules.taxonomy import AUDIT_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _unseen(rule: Rule) -> list[str]:
     """Why a rule that loads will not match, or not in full."""
     from agent.detect.document import fields_of_category  # noqa: PLC0415
 
-    if kind_of(rule.key) == "audit":
+    if rule.key in AUDIT_KEYS:
         return []
     carried = fields_of_category(rule.key)
     if not carried:
