@@ -15,7 +15,7 @@ from detection.baseline.profile import ClassProfile, Held, Profile, ProfileConfi
 from detection.errors import DetectionError
 
 FORMAT = 2
-_COUNTERS = ("slots", "burst_units", "burst_slots", "overflow", "evicted", "losses", "loss_left")
+_COUNTERS = ("slots", "slot_incidences", "burst_units", "burst_slots", "overflow", "evicted", "losses", "loss_left")
 _FLAGS = ("was_stable", "was_churning")
 _CLASS_KEYS = frozenset({*_COUNTERS, *_FLAGS, "windows", "instances", "members", "quarantine", "condemned"})
 _PROFILE_KEYS = frozenset({"workload", "version", "witnessed", "last_ns", "classes", "notes"})
@@ -71,7 +71,7 @@ def _class_to_dict(known: ClassProfile) -> dict[str, Any]:
 
 def _member_to_list(member: Member) -> list[int]:
     first_s, last_s = member.first_ns // _SECOND_NS, member.last_ns // _SECOND_NS
-    return [member.count, member.units, member.first_unit, first_s, last_s, member.instances]
+    return [member.count, member.units, member.first_unit, first_s, last_s, member.instances, member.slots]
 
 
 def _key(name: Any) -> ClassKey:
@@ -114,11 +114,12 @@ def _windows(data: Any, where: str) -> list[list[int]]:
 
 
 def _member(name: Any, row: Any, where: str) -> Member:
-    _expect(isinstance(row, list) and len(row) == 6, f"{where} member", row)
-    count, units, first_unit, first_s, last_s, instances = (_number(n, f"{where} member") for n in row)
+    _expect(isinstance(row, list) and len(row) == 7, f"{where} member", row)
+    count, units, first_unit, first_s, last_s, instances, slots = (_number(n, f"{where} member") for n in row)
     _expect(units > 0 and instances < 1 << INSTANCE_BITS, f"{where} member", row)
     _expect(max(first_s, last_s) < _LARGEST // _SECOND_NS, f"{where} member's times", row)
-    return Member(_text(name, where), count, units, first_unit, first_s * _SECOND_NS, last_s * _SECOND_NS, instances)
+    first_ns, last_ns = first_s * _SECOND_NS, last_s * _SECOND_NS
+    return Member(_text(name, where), count, units, first_unit, first_ns, last_ns, instances, slots=slots)
 
 
 def _held(name: Any, row: Any, where: str) -> Held:

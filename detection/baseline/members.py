@@ -16,13 +16,15 @@ _LARGEST = 0xFFFFFFFF
 _SECOND_NS = 1_000_000_000
 _SMALLEST_INDEX = 8
 INSTANCE_BITS = 32
+MOST_SLOTS = 255
 
 
 class Member(NamedTuple):
     """A snapshot of one known behaviour. Times have whole seconds.
 
     `units` is its incidence and 0 while its first unit is open; `first_unit` the ordinal of the first unit that had it.
-    `instances` is a bit set of those that showed it: bit i stands for every 32nd instance from the i-th on.
+    `slots` is in how many slots it was seen, up to 255. `instances` is a bit set of those that showed it: bit i stands
+    for every 32nd instance from the i-th on.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Member(NamedTuple):
     last_ns: int = 0
     instances: int = 0
     row: int = -1
+    slots: int = 0
 
     @property
     def spread(self) -> int:
@@ -43,11 +46,12 @@ class Member(NamedTuple):
 class Members(Mapping[str, Member]):
     """Members by name. Reading gives snapshots; who writes goes by row. A row stays what it is until it is removed."""
 
-    __slots__ = ("_head_ids", "_head_sizes", "_heads", "_index", "_rows", "_size", "_text")
+    __slots__ = ("_head_ids", "_head_sizes", "_heads", "_index", "_rows", "_size", "_slots", "_text")
 
     def __init__(self) -> None:
         self._size = 0
         self._rows = array("I")
+        self._slots = array("B")
         self._text = bytearray()
         self._index = array("I")  # row + 1; 0 is free
         self._heads: list[bytes] = []
@@ -94,8 +98,9 @@ class Members(Mapping[str, Member]):
         base = row * _WIDTH
         _, _, count, units, first_unit, first_s, last_s, instances = self._rows[base : base + _WIDTH]
         return Member(
-            self.name(row), count, units, first_unit, first_s * _SECOND_NS, last_s * _SECOND_NS, instances, row
-        )
+            self.name(row), count, units, first_unit, first_s * _SECOND_NS, last_s * _SECOND_NS, instances, row,
+            self._slots[row],
+        )  # fmt: skip
 
     def name(self, row: int) -> str:
         """The name of the member in a row."""
@@ -126,6 +131,7 @@ class Members(Mapping[str, Member]):
         numbers = (member.count, member.units, member.first_unit, member.first_ns // _SECOND_NS)
         self._rows.extend((head, len(self._text), *(min(n, _LARGEST) for n in numbers)))
         self._rows.extend((min(member.last_ns // _SECOND_NS, _LARGEST), member.instances & _LARGEST))
+        self._slots.append(min(member.slots, MOST_SLOTS))
         self._index[place] = row + 1
         self._head_sizes[head] += 1
         self._size += 1
@@ -163,6 +169,13 @@ class Members(Mapping[str, Member]):
         if units == 1:
             rows[base + _FIRST_UNIT] = unit
         return units
+
+    def count_slot(self, row: int) -> int:
+        """One more slot had it, in however many units; how many now, MOST_SLOTS or more as that."""
+        slots = self._slots[row]
+        if slots < MOST_SLOTS:
+            slots = self._slots[row] = slots + 1
+        return slots
 
     def _tail(self, row: int) -> bytes:
         start = self._rows[(row - 1) * _WIDTH + _END] if row else 0

@@ -29,6 +29,7 @@ def _class(old: Any) -> Any:
             **{name: old[name] for name in _KEPT},
             "was_churning": False,
             "slots": int(old["units"]),  # as if one replica had shown all: nobody noted how many did
+            "slot_incidences": sum(row[1] for row in old["members"].values()),
             "burst_units": 0,
             "burst_slots": 0,
             "windows": [list(pair) for pair in zip(spans, novel, strict=True)],
@@ -45,4 +46,4 @@ def _member(row: Any, numbers: dict[str, int]) -> list[Any]:
     bits = 0
     for instance in instances:
         bits |= 1 << numbers[instance] % INSTANCE_BITS if instance in numbers else 0
-    return [count, units, first_unit, first_ns // _SECOND_NS, last_ns // _SECOND_NS, bits]
+    return [count, units, first_unit, first_ns // _SECOND_NS, last_ns // _SECOND_NS, bits, units]

@@ -97,7 +97,8 @@ class ClassProfile:
     __slots__ = (
         "_bound", "_config", "_dirty", "_exact", "_fold_at", "_folded", "_open", "burst_slots", "burst_units",
         "condemned", "duplicates", "evicted", "incidences", "instances", "loss_left", "losses", "members", "observed",
-        "overflow", "quarantine", "slots", "uniques", "units", "was_churning", "was_stable", "windows",
+        "overflow", "quarantine", "slot_duplicates", "slot_incidences", "slot_uniques", "slots", "uniques", "units",
+        "was_churning", "was_stable", "windows",
     )  # fmt: skip
 
     def __init__(self, config: ProfileConfig, behaviour: str = "") -> None:
@@ -112,6 +113,7 @@ class ClassProfile:
         self.units = self.uniques = self.duplicates = self.incidences = self.observed = 0
         self.windows: list[list[int]] = []  # [units, slots that brought something new], see completeness.window_of
         self.slots = 0  # in which units were counted
+        self.slot_uniques = self.slot_duplicates = self.slot_incidences = 0  # as above, once a slot for all replicas
         self.burst_units = self.burst_slots = 0  # units and slots that brought something new, without the first slot
         self.overflow = 0  # behaviours that found no room: the class can no longer become stable
         self.evicted = 0  # quarantined or condemned behaviours that made room for newer ones
@@ -190,6 +192,8 @@ class ClassProfile:
         self.incidences += member.units
         self.uniques += member.units == 1
         self.duplicates += member.units == 2
+        self.slot_uniques += member.slots == 1
+        self.slot_duplicates += member.slots == 2
         self._forget_bound()
 
     def hold(self, name: str, instance: str, now_ns: int) -> Held:
@@ -259,7 +263,13 @@ class ClassProfile:
         """Count the units of one slot: who made each, and what was seen in it."""
         if not units:
             return
-        bringing = sum([self._close_unit(instances, seen) for instances, seen in units])
+        bringing, together = 0, set[int]()
+        for instances, seen in units:
+            rows = {self.members.current(row) for row in seen} - {-1} if seen else set[int]()
+            bringing += self._close_unit(instances, rows)
+            together |= rows
+        for row in together:
+            self._count_slot(row)
         if bringing:
             self.windows[-1][1] += 1
             if self.slots:
@@ -268,12 +278,12 @@ class ClassProfile:
         self.slots += 1
         self._settle()
 
-    def _close_unit(self, instances: Sequence[str], seen: dict[int, int]) -> bool:
-        """Count one unit; whether it brought something new."""
+    def _close_unit(self, instances: Sequence[str], rows: set[int]) -> bool:
+        """Count one unit that showed the members in these rows; whether it brought something new."""
         self.units += 1
         self.loss_left = max(0, self.loss_left - 1)
         bit, novel = self._bit(instances), False
-        for row in {self.members.current(row) for row in seen} - {-1} if seen else ():
+        for row in rows:
             novel |= self._count_incidence(row, bit)
         window = window_of(self.units)
         while len(self.windows) <= window:
@@ -318,6 +328,13 @@ class ClassProfile:
             self.duplicates -= 1
         return units == 1
 
+    def _count_slot(self, row: int) -> None:
+        slots = self.members.count_slot(row)
+        self.slot_incidences += 1
+        if slots <= 3:
+            self.slot_uniques += (slots == 1) - (slots == 2)
+            self.slot_duplicates += (slots == 2) - (slots == 3)
+
     def _settle(self) -> None:
         """Remember how the class stands, for what depends on how it stood."""
         state = self.state
@@ -357,14 +374,19 @@ class ClassProfile:
         for part in parts:
             instances |= part.instances
             self._uncount(part.units)
+            self.slot_uniques -= part.slots == 1
+            self.slot_duplicates -= part.slots == 2
         whole = Member(
             name, sum(p.count for p in parts), max(p.units for p in parts), min(firsts, default=0),
             min(p.first_ns for p in parts), max(p.last_ns for p in parts), instances,
+            slots=max(p.slots for p in parts),
         )  # fmt: skip
         row = members.find(name)
         into = members.add(whole) if row < 0 else row
         if row < 0 and whole.units:
             self._recount(whole.units)
+            self.slot_uniques += whole.slots == 1
+            self.slot_duplicates += whole.slots == 2
         for old in rows:
             if old != into:
                 members.remove(old, into)
@@ -389,20 +411,27 @@ class ClassProfile:
 
     @property
     def incidence(self) -> Incidence:
-        """The counts completeness is computed from."""
+        """The counts by unit: what the bound is computed from."""
         together, novel = self.together, tuple(n for _, n in self.windows)
         spans = tuple(int(u / together) for u, _ in self.windows)
         return Incidence(self.units, self.uniques, self.duplicates, self.incidences, self.observed, novel, spans)
 
     @property
+    def slot_incidence(self) -> Incidence:
+        """The counts by slot, once for all replicas: what estimates are computed from. Replicas move together."""
+        return Incidence(
+            self.slots, self.slot_uniques, self.slot_duplicates, self.slot_incidences, self.observed, tuple(self.novel)
+        )
+
+    @property
     def completeness(self) -> float:
         """Estimated sample coverage; for a class without members 1 − its bound."""
-        return coverage(self.incidence) if len(self.members) else 1.0 - self.unseen_upper
+        return coverage(self.slot_incidence) if len(self.members) else 1.0 - self.unseen_upper
 
     @property
     def unseen_items(self) -> float:
         """Estimated number of behaviours not yet seen."""
-        return unseen_items(self.incidence)
+        return unseen_items(self.slot_incidence)
 
     @property
     def unseen_upper(self) -> float:

@@ -96,7 +96,7 @@ def _has_content(known: ClassProfile) -> bool:
 
 def _class(known: ClassProfile, since_ns: int) -> ClassSnapshot:
     learned = {
-        m.name: Shown(m.count, m.units, m.first_ns, m.last_ns, max(m.spread, 1))
+        m.name: Shown(m.count, m.units, m.first_ns, m.last_ns, max(m.spread, 1), slots=m.slots)
         for m in known.members.values()
         if m.units and m.last_ns >= since_ns
     }
@@ -145,4 +145,6 @@ def _fill(known: ClassProfile, shown: ClassSnapshot) -> None:
             known.quarantine[name] = Held(name, one.first_ns, one.last_ns, one.times, voices)
         else:
             bits = (1 << min(one.instances, INSTANCE_BITS)) - 1
-            known.restore(Member(name, one.times, max(one.units, 1), 1, one.first_ns, one.last_ns, bits))
+            slots = max(1, min(one.slots or one.units, shown.units))
+            known.restore(Member(name, one.times, max(one.units, 1), 1, one.first_ns, one.last_ns, bits, slots=slots))
+            known.slot_incidences += max(1, min(one.units, shown.units))

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from bench.worlds import SHAPES, Replicas, World
+from detection.baseline.archive import profile_from_dict, profile_to_dict
 from detection.baseline.completeness import Incidence
 from detection.baseline.interval import new_behaviours, sample_coverage
+from detection.baseline.keys import KEYS, Phase
+from detection.baseline.members import Member
+from detection.baseline.profile import ClassProfile, Profile, ProfileConfig
 
 RUNS = 300
 
@@ -47,3 +51,28 @@ def test_replicas_that_move_together_are_counted_by_slot() -> None:
         by_unit += 5 * unit.low <= truth <= 5 * unit.high
     assert by_slot / RUNS >= 0.92
     assert by_unit / RUNS <= 0.2, "counting containers as independent is not merely wider, it is wrong"
+
+
+def test_a_profile_counts_replicas_that_move_together_once_a_slot() -> None:
+    """Three replicas show a new behaviour in the same slot: seen three times by unit, once by slot."""
+    known = ClassProfile(ProfileConfig())
+    for slot in range(20):
+        for replica in ("a", "b", "c"):
+            for name in ("/app → always", f"/app → job{slot // 2}"):
+                member = known.find(name)
+                known.see(member, replica, 1) if isinstance(member, Member) else known.learn(name, replica, 1)
+        known.close_slot(("a", "b", "c"))
+    assert (known.uniques, known.duplicates) == (0, 0)
+    found = known.slot_incidence
+    assert (found.units, found.uniques, found.duplicates, found.incidences) == (20, 0, 10, 40)
+    known.learn("/app → once", "a", 1)
+    known.close_slot(("a", "b", "c"))
+    assert (known.slot_uniques, known.completeness < 1.0) == (1, True)
+    again = profile_from_dict(profile_to_dict(_profile(known)), ProfileConfig()).of("exec")
+    assert again.slot_incidence == known.slot_incidence
+
+
+def _profile(known: ClassProfile) -> Profile:
+    profile = Profile("w", "v", ProfileConfig())
+    profile.classes[KEYS["exec"][Phase.STEADY]] = known
+    return profile
