@@ -9,6 +9,7 @@ import rules
 from cli.rules import build, check, trial
 from cli.rules.files import FORMAT, files_below
 from detection.rules import Rule, load_compiled
+from detection.rules.correlation import Correlation
 
 __all__ = ["command", "files_below"]
 
@@ -28,24 +29,29 @@ command.add_command(trial.explain)
 @FORMAT
 def list_rules(form: str) -> None:
     """The rules that are shipped."""
-    shipped = [(kind, rule) for kind in rules.KINDS for rule in load_compiled(rules.compiled(kind)).rules]
+    sets = [(kind, load_compiled(rules.compiled(kind))) for kind in rules.KINDS]
+    shipped = [(kind, rule) for kind, found in sets for rule in (*found.rules, *found.correlations)]
     if form == "json":
         click.echo(orjson.dumps([_row(kind, rule) for kind, rule in shipped], option=orjson.OPT_INDENT_2).decode())
         return
     for _, rule in sorted(shipped, key=lambda item: (item[0] != "runtime", -item[1].level, item[1].id)):
         ids = ",".join(dict.fromkeys(t.id for t in rule.techniques))
-        click.echo(f"{rule.id:34} {rule.level.label:14} {rule.key:19} {ids:20} {rule.title}")
+        click.echo(f"{rule.id:34} {rule.level.label:14} {_looks_at(rule):22} {ids:20} {rule.title}")
     click.echo(f"{len(shipped)} rules")
 
 
-def _row(kind: str, rule: Rule) -> dict[str, Any]:
+def _looks_at(rule: Rule | Correlation) -> str:
+    return rule.key if isinstance(rule, Rule) else f"{rule.measure} of {len(rule.rules)}"
+
+
+def _row(kind: str, rule: Rule | Correlation) -> dict[str, Any]:
     return {
         "id": rule.id,
         "uuid": rule.uuid,
         "kind": kind,
         "title": rule.title,
         "level": rule.level.label,
-        "event": rule.key,
+        "event": _looks_at(rule),
         "techniques": [t.id for t in rule.techniques],
         "tactics": list(dict.fromkeys(t.tactic for t in rule.techniques)),
         "reason": rule.reason,
