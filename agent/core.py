@@ -73,6 +73,7 @@ class Core:
         self._rates = rates
         self._waiting = Waiting()
         self._corrections = Corrections()
+        self._incomplete = 0
         self._now_ns = 0
         self._lost: dict[str, int] = {}
         self._lossy_until: dict[str, int] = {}
@@ -132,6 +133,9 @@ class Core:
             self._sink.finding(self._detector.correct(finding, identified))
 
     def _judge(self, identified: Identified) -> None:
+        container = identified.container
+        if container is not None and not container.complete:
+            self._incomplete += 1
         if isinstance(identified.event, Throttle):
             self._throttling.noted(identified.event, identified)
             self._note_held_back(identified.event)
@@ -251,6 +255,7 @@ class Core:
             "detect_windows_evicted": self._detector.counters()["windows_evicted"],
             **self._sink.dropped(),
             **self._errors,
+            "events_incomplete": self._incomplete,
             "waiting_expired": self._waiting.expired,
             "waiting_overflowed": self._waiting.overflowed,
             "corrections_given_up": self._corrections.given_up,

@@ -67,6 +67,8 @@ class Describer:
         """The runtime's files have it; perhaps only they tell which runtime it is."""
         known.record = record
         known.files = describe(record, NO_IMAGE)
+        if not known.upper_dir and not known.files.sandbox:
+            known.upper_dir = self._upper_dir(known.files)  # at once: a short container's root is soon gone
         if not known.question.runtime and record.runtime:
             known.question = known.question._replace(runtime=record.runtime)
             if known.engine is None and not known.pending:
@@ -90,13 +92,12 @@ class Describer:
             known.files = describe(known.record, image_of(known.record, self._paths, self._counts))
         said = [s for s in (known.engine, known.files) if s is not None]
         container = merge(claimed, said, self._counts, node)
-        if not known.upper_dir and not container.sandbox:
-            known.upper_dir = container.upper_dir or self._upper_dir(said)
+        if not known.upper_dir:
+            known.upper_dir = container.upper_dir
         return replace(container, awaited=known.awaited, upper_dir=known.upper_dir)
 
-    def _upper_dir(self, said: Sequence[Said]) -> str:
-        rootfs = next((s.rootfs for s in said if s.rootfs), "")
-        return upper_directory(self._paths.proc, rootfs, self._paths.files) if rootfs else ""
+    def _upper_dir(self, said: Said) -> str:
+        return upper_directory(self._paths.proc, said.rootfs, self._paths.files) if said.rootfs else ""
 
     def foresee(self, claim: Claim, path: str) -> None:
         """A cgroup was made: a container's own is there before its first program, so its runtime is asked at once."""

@@ -215,6 +215,8 @@ class Identifier:
         """Whoever's files it works on: nsenter moves a process into a container's namespaces, not its cgroup."""
         if task.mnt_ns in (resident.mount_ns, self._host_mnt):
             return resident
+        if resident.container is not None and not resident.mount_ns:
+            return resident  # a container that only begins: its namespace may have a dead one's number
         return self._residents.in_mount_ns(task.mnt_ns) or resident
 
     def _learn_mount_ns(self, node: Node, resident: Resident, mount_ns: int) -> None:

@@ -114,8 +114,26 @@ class Residents:
             resident.container = replace(resident.container, init_pid=record.init_pid)
 
     def in_mount_ns(self, mount_ns: int) -> Resident | None:
-        """The living container this mount namespace belongs to."""
-        return self._by_mount_ns.get(mount_ns)
+        """The living container this mount namespace belongs to.
+
+        Numbers of namespaces are used again at once, before the cgroup of the one that had it is gone.
+        """
+        resident = self._by_mount_ns.get(mount_ns)
+        if resident is None or not self._has_left(resident, mount_ns):
+            return resident
+        self._release_mount_ns(resident)
+        resident.mount_ns = 0
+        return None
+
+    def _has_left(self, resident: Resident, mount_ns: int) -> bool:
+        """Whether a container's first process is known and is no more, or is somewhere else."""
+        init = resident.init_key & PID_MASK
+        if not init:
+            return False
+        stat = read_stat(self._paths.proc, init, self._paths.files)
+        if stat is None or stat.start_ticks != resident.init_key >> PID_BITS:
+            return True
+        return namespace(self._paths.proc, init, "mnt", self._paths.files) not in (0, mount_ns)
 
     def owns_mount_ns(self, resident: Resident, mount_ns: int) -> None:
         """The container's own tree runs in this mount namespace: whoever else does has entered it."""

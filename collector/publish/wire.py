@@ -34,6 +34,7 @@ def finding_message(finding: Finding) -> finding_pb2.Finding:
         surprise=finding.surprise,
         profile=finding.profile,
         lossy=finding.lossy,
+        incomplete=finding.incomplete,
     )
     for name, value in finding.fields.items():
         _set_field(message.fields[name], value)

@@ -36,13 +36,17 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction writes. `findings` are new ones, `repeats` known ones with new counts."""
+    """What one transaction writes. `findings` are new ones, `repeats` known ones with new counts.
+
+    Of the repeats, those `corrected` (ids) came incomplete before: readers are given them once more.
+    """
 
     stream: StreamKey | None = None
     position: Position | None = None
     records: tuple[Record, ...] = ()
     findings: tuple[Finding, ...] = ()
     repeats: tuple[Finding, ...] = ()
+    corrected: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
 
@@ -92,7 +96,7 @@ class Store:
         with self.writing() as connection:
             if batch.stream is not None and batch.position is not None:
                 _write_records(connection, batch.stream, batch.position, batch.records)
-            _write_findings(connection, batch.findings, batch.repeats)
+            _write_findings(connection, batch.findings, batch.repeats, frozenset(batch.corrected))
             _write_incidents(connection, batch.incidents)
             return _newest(connection)
 
@@ -228,12 +232,16 @@ def kind_of(record: Record) -> str:
     return "ledger" if isinstance(record.content, LedgerEntry) else "bad_payload"
 
 
-def _write_findings(connection: Connection, new: tuple[Finding, ...], repeats: tuple[Finding, ...]) -> None:
+def _write_findings(
+    connection: Connection, new: tuple[Finding, ...], repeats: tuple[Finding, ...], corrected: frozenset[str]
+) -> None:
     if new:
         connection.execute(insert(findings), [{"id": f.id, **_finding_row(f)} for f in new])
         connection.execute(insert(events), [_event("finding", f.id, f.severity) for f in new])
     for finding in repeats:
         connection.execute(update(findings).where(findings.c.id == finding.id).values(**_finding_row(finding)))
+        if finding.id in corrected:
+            connection.execute(insert(events).values(**_event("finding", finding.id, finding.severity)))
 
 
 def _finding_row(finding: Finding) -> dict[str, Any]:

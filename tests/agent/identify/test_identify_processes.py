@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agent.events import EventType
 from agent.identify.identify import Identifier
 from agent.identify.keys import NS_PER_TICK, key_of, key_of_ticks
 from agent.identify.paths import Limits
@@ -103,6 +104,8 @@ def test_nsenter_enters_by_namespace_though_its_cgroup_is_the_hosts(host: Any) -
     """nsenter joins namespaces only: the mount namespace says whose files it works on."""
     identifier, cgroup = host.identifier(), _container(host)
     _start_init(host, identifier, cgroup)
+    host.process(INIT[0], 90, 1000, ["/bin/httpd"], "/web")
+    (host.proc / str(INIT[0]) / "ns/mnt").unlink()  # its number is not this test's to choose
     task = host.task(400, 40_000, 1, (90, 9_000))
     identifier.identify(host.fork(task))
     assert _see(identifier, host.exec(task, "/usr/bin/nsenter", "nsenter", "-t", "100", "-a")).container is None
@@ -110,6 +113,27 @@ def test_nsenter_enters_by_namespace_though_its_cgroup_is_the_hosts(host: Any) -
     assert seen.container is not None
     assert seen.container.id == "web"
     assert (seen.process.entry_id, seen.workload.key) == (seen.process.exec_id, "container/web")
+
+
+@pytest.mark.parametrize("dead", ["gone", "another", "moved"])
+def test_a_dead_containers_mount_namespace_number_is_anybodys(host: Any, dead: str) -> None:
+    """The kernel gives it to the next container before the report that the dead one's cgroup is gone."""
+    identifier, cgroup = host.identifier(), _container(host)
+    _start_init(host, identifier, cgroup)
+    if dead == "another":
+        host.process(INIT[0], 1, 9999, ["/bin/other"])
+    elif dead == "moved":
+        host.process(INIT[0], 90, 1000, ["/bin/httpd"], "/web", namespaces={"mnt": "elsewhere"})
+    host_task = host.task(400, 40_000, 1, (90, 9_000), mnt_ns=C_MNT)
+    assert _see(identifier, host.exec(host_task, "/bin/x")).container is None
+    other = host.mkdir("/next")
+    identifier.identify(host.cgroup_event(EventType.CGROUP_MKDIR, other, "/next"))
+    host.runc_state("next", "/next", init=(200, 2000))
+    task = host.task(200, 20_000, other, (90, 9_000), ns_pid=1, mnt_ns=C_MNT, pid_ns=6)
+    for event in (host.exec(task, "/bin/httpd"), host.open(task, "/f")):
+        seen = _see(identifier, event)
+        assert seen.container is not None
+        assert seen.container.id == "next"
 
 
 def test_a_container_seen_before_its_state_takes_its_first_process_for_init(host: Any) -> None:

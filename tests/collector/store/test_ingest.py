@@ -17,7 +17,7 @@ from collector.ingest import Ingest, NoCorrelator
 from collector.metrics import Metrics
 from collector.store.store import Peer, Store
 from collector.stream import Position, Record, StreamKey, opening
-from detection.finding import Finding, Kind, Severity, Source
+from detection.finding import Entity, EntityKind, Finding, Kind, Severity, Source
 
 KEY = StreamKey("node-1", "0" * 32)
 
@@ -182,3 +182,15 @@ def test_a_break_is_refused_after_what_came_before_it(harness: Harness) -> None:
 )
 def test_where_a_stream_goes_on(committed: Position, oldest: int, newest: int, expected: Position) -> None:
     assert opening(committed, oldest, newest) == expected
+
+
+def test_a_correction_is_stored_once_and_told_to_readers_once_more(harness: Harness) -> None:
+    """The same id: the fuller form replaces the other, whichever comes first; a repeat of either is no news."""
+    pod = (Entity(EntityKind.CONTAINER, "c1"), Entity(EntityKind.POD_NAME, "shop/web-1"))
+    early = finding(1, incomplete=True, entities=pod[:1])
+    full = finding(1, entities=pod)
+    for report in (early, early, full, full, early):
+        harness.run(lambda ingest, one=report: ingest.findings([one]))
+    entries, _ = harness.store.events(0, 10, 0)
+    assert [(f.id, f.incomplete, len(f.entities)) for _, f in entries] == [("f001", False, 2)] * 2
+    assert harness.store.counts()["findings"] == 1
