@@ -326,7 +326,7 @@ def test_one_compromised_agent_cannot_teach_unlearn_or_silence_the_others(
     wait_until(lambda: collector.metrics.value("vedette_collector_profiles_total", result="stored") == 4)
     victim = node(collector, "n9")
     victim.tell(Profile(WEB, V1, ProfileConfig()))
-    wait_until(lambda: victim.knows(CGI))
+    wait_until(lambda: victim.knows(CGI) and victim.fleet[WEB, V1].agents == 5)
     profile = victim.profile()
     assert profile is not None
     assert profile.of("exec").condemned == {}
