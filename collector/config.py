@@ -5,6 +5,7 @@ from pathlib import Path
 
 from collector.errors import ConfigError
 from collector.fleet import FleetOptions
+from collector.train import RateOptions
 
 DAY_NS = 86_400 * 10**9
 
@@ -50,6 +51,7 @@ class Config:
     stop_s: float = 5.0
     retention: Retention = Retention()
     fleet: FleetOptions = field(default_factory=FleetOptions)
+    rates: RateOptions = field(default_factory=RateOptions)
 
     def __post_init__(self) -> None:
         if not self.listen:

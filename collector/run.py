@@ -58,7 +58,7 @@ class Collector:
         self._ingest = Ingest(self._store, correlator, self._notify, self.metrics)
         profiles = ProfileStore(self._store)
         self._fleet = Fleet(profiles, self._ingest.write, fleet_messages, self.metrics, config.fleet)
-        self._trainer = Trainer(RateStore(self._store), self._ingest.write, self.metrics)
+        self._trainer = Trainer(RateStore(self._store), self._ingest.write, self.metrics, config.rates)
         self._trainer.listen(self._fleet.tell)
         self._agents = receive.AgentService(self._ingest, self.metrics, self._fleet, self._trainer)
         self._people = baselines.BaselineService(self._fleet, self.metrics)

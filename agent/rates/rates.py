@@ -105,7 +105,7 @@ class Rates:
     def close_slot(self, now_ns: int, inhabitants: Iterable[Inhabitant]) -> list[Finding]:
         """End the window if it is over: findings of what was out of the ordinary.
 
-        A container that was not there when the window began has none yet.
+        A container that was not there when the window began has none yet; a pod's sandbox never has one.
         """
         now = self._clock()
         seconds = now - self._opened
@@ -115,7 +115,8 @@ class Rates:
         found: list[Finding] = []
         alive: dict[str, _Watched] = {}
         for one in inhabitants:
-            if one.container.complete and one.container.init_pid:
+            container = one.container
+            if container.complete and container.init_pid and not container.sandbox:
                 finding = self._close(one, now_ns, seconds, alive)
                 found += [finding] if finding is not None else []
         self._watched = alive

@@ -122,8 +122,13 @@ class Trainer:
         """Write what came, then train what is due. Raises: StoreError."""
         while self._pending:
             key = next(iter(self._pending))
-            await self._place(key, self._pending[key])
-            self._waiting -= len(self._pending.pop(key))
+            windows = self._pending.pop(key)  # what comes while these are written waits for the next turn
+            try:
+                await self._place(key, windows)
+            except StoreError:
+                self._pending[key] = windows + self._pending.get(key, [])
+                raise
+            self._waiting -= len(windows)
         for key, head in list(self._heads.items()):
             if self._is_due(head):
                 await self._train(key, head)

@@ -251,8 +251,8 @@ def test_cgroups_are_bounded_and_counted(host: Any, make: Any) -> None:
     assert rates.counters()["cgroups_evicted"] == 3
 
 
-def test_a_container_nobody_described_or_without_a_process_has_no_window(bench: Any) -> None:
-    for change in ({"complete": False}, {"init_pid": 0}):
+def test_a_container_nobody_described_or_without_a_process_and_a_sandbox_have_no_window(bench: Any) -> None:
+    for change in ({"complete": False}, {"init_pid": 0}, {"sandbox": True}):
         bench.container = replace(Container("c1", init_pid=77), **change)
         bench.close()
         bench.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collector.errors import StoreError
 from collector.metrics import Metrics
 from collector.store.rates import RateStore
 from collector.store.store import Store
@@ -67,6 +68,47 @@ def test_no_forest_before_enough_windows_then_one_and_its_listeners_hear(tmp_pat
     run(story)
 
 
+def test_windows_that_come_while_others_are_written_are_kept(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = RateStore(Store(str(tmp_path / "db")))
+
+        async def slowly(work: Callable[[], None]) -> None:
+            if not late.empty():
+                await trainer.add("a", [late.get_nowait()])
+            work()
+
+        late: asyncio.Queue[RateWindow] = asyncio.Queue()
+        late.put_nowait(window(1))
+        trainer = Trainer(store, slowly, Metrics())
+        await trainer.add("a", [window(0)])
+        await trainer.work()
+        assert len(store.windows(KEY)) == 2
+        trainer.close()
+
+    run(story)
+
+
+def test_windows_that_could_not_be_written_are_tried_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = RateStore(Store(str(tmp_path / "db")))
+        full = [True]
+
+        async def failing(work: Callable[[], None]) -> None:
+            if full.pop() if full else False:
+                raise StoreError("disk full")
+            work()
+
+        trainer = Trainer(store, failing, Metrics())
+        await trainer.add("a", [window(0), window(1)])
+        with pytest.raises(StoreError):
+            await trainer.work()
+        await trainer.work()
+        assert len(store.windows(KEY)) == 2
+        trainer.close()
+
+    run(story)
+
+
 def test_forests_and_windows_outlive_the_collector(tmp_path: Path) -> None:
     async def story() -> None:
         first = trainer_on(tmp_path / "db")
@@ -91,7 +133,7 @@ def test_forests_and_windows_outlive_the_collector(tmp_path: Path) -> None:
 def test_the_sample_is_bounded_and_new_windows_push_out_old_ones(tmp_path: Path) -> None:
     async def story() -> None:
         store = RateStore(Store(str(tmp_path / "db")))
-        trainer = Trainer(store, write, Metrics(), RateOptions(sample=100))
+        trainer = Trainer(store, write, Metrics(), RateOptions(TrainConfig(trees=2), sample=100))
         for start in range(0, 1000, 50):
             await trainer.add("a", [window(n) for n in range(start, start + 50)])
             await trainer.work()
