@@ -331,12 +331,18 @@ class Learner:
         return tracked
 
     def _inherit(self, tracked: Tracked) -> None:
-        """A new version starts with what the one before it did, at less weight, unless the fleet told more."""
+        """A new version starts with what the one before it did, at less weight, unless the fleet told more.
+
+        How often this workload is new, and how strangely, is a habit it keeps.
+        """
         workload, version = tracked.key
         others = [t for (w, v), t in self._tracked.items() if w == workload and v != version]
-        if not others or tracked.fleet is not None or not version:
+        if not others or not version:
             return
         last = max(others, key=lambda t: t.profile.last_ns)
+        tracked.record = last.record.copy()
+        if tracked.fleet is not None:
+            return
         told = snapshot(last.profile, self._closed_ns)
         classes = inherited({}, told.classes, self._config.inherit)
         tracked.before = last.profile.version

@@ -227,6 +227,10 @@ class Calibration:
             },
         }
 
+    def copy(self) -> "Calibration":
+        """The same record, without the open slot, to go on with apart."""
+        return Calibration.from_dict(self.to_dict(), self._eighth * _BUCKETS)
+
     @classmethod
     def from_dict(cls, data: Any, window: int = WINDOW) -> "Calibration":
         """What `to_dict` gave. With another window what no longer fits expires. Raises: CalibrationError."""

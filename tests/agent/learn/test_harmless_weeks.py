@@ -1,5 +1,7 @@
 """Harmless weeks through the whole learner: the budget is kept, nothing is silent, an intruder is not."""
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
 from agent.learn.store import write_profiles
+from agent.workload import Workload
 from bench.weeks import Shop
 from detection.baseline.budget import Status, state_of
 from detection.finding import Severity
@@ -15,11 +18,17 @@ WEEK = 168  # slots of an hour
 
 
 @pytest.fixture(scope="module")
-def weeks() -> Shop:
+def six_weeks() -> Shop:
     """Six weeks with 40 novelties each, seeded."""
     shop = Shop(3, 40, week=WEEK, target=0.05)
     shop.run(6 * WEEK)
     return shop
+
+
+@pytest.fixture
+def weeks(six_weeks: Shop) -> Shop:
+    """The same, to go on with."""
+    return deepcopy(six_weeks)
 
 
 def test_alarms_of_six_weeks_are_within_the_budget_and_all_else_is_informational(weeks: Shop) -> None:
@@ -62,6 +71,15 @@ def test_the_record_survives_a_restart_and_a_broken_one_is_counted(weeks: Shop, 
     broken = Learner(config)
     assert broken.load(file) is None
     assert broken.dropped() == {"learn_broken_records": 1}
+
+
+def test_a_new_version_keeps_the_habits_of_the_one_before(weeks: Shop) -> None:
+    (old,) = weeks.learner._tracked.values()
+    known = weeks.exec("c9", "/bin/cgi", "cgi", "1")
+    weeks.see(replace(known, workload=Workload(known.workload.key, "sha256:2")))
+    new = weeks.learner._tracked[known.workload.key, "sha256:2"]
+    assert new.record is not old.record
+    assert new.record.to_dict() == old.record.to_dict()
 
 
 def test_the_budget_of_a_workload_can_be_told() -> None:
