@@ -10,6 +10,7 @@ int change_done(struct trace_event_raw_sys_exit *ctx)
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct record *r = held__of(tid);
 	struct ev_novelty_key key;
+	UNDISTURBED; /* or others' changes are skipped meanwhile, and told late, as attempts */
 
 	if (!r)
 		return 0;
@@ -26,6 +27,8 @@ int change_done(struct trace_event_raw_sys_exit *ctx)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(change_abandoned, struct task_struct *task)
 {
+	UNDISTURBED;
+
 	held__settle(bpf_get_current_pid_tgid());
 	return 0;
 }
