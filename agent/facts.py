@@ -64,6 +64,10 @@ class TappedFiles:
         self._note(Fact(Verb.ENTRIES, path, State.SAID, orjson.dumps([list(entry) for entry in found])))
         return found
 
+    def note(self, name: str, value: bytes) -> None:
+        """Something said that is no file: kept under a name no path has."""
+        self._note(Fact(Verb.READ, name, State.SAID, value))
+
     def take(self) -> list[Fact]:
         """What is new since the last call."""
         facts = list(self._fresh.values())

@@ -23,8 +23,10 @@ from agent.facts import TappedFiles
 from agent.identify.host import HERE, HostFiles
 from agent.identify.identify import Identifier
 from agent.identify.paths import Limits, Paths
+from agent.identify.sources import Engines
 from agent.recording import MOST_BYTES, Fact, Kind, RecordingWriter, pack_fact
 from agent.source.port import BehaviourKey, Source, Upkeep
+from agent.told import TappedEngines
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,16 @@ class Recorder:
     cgroup, are decoded: identify then asks the host what a replay will need. All others are written unread.
     """
 
-    def __init__(self, source: Source, file: BinaryIO, *, node: str, boot_id: str, files: HostFiles = HERE) -> None:
+    def __init__(
+        self,
+        source: Source,
+        file: BinaryIO,
+        *,
+        node: str,
+        boot_id: str,
+        files: HostFiles = HERE,
+        engines: Engines | None = None,
+    ) -> None:
         self._source = source
         self._upkeep = source if isinstance(source, Upkeep) else None
         self._writer = RecordingWriter(file)
@@ -73,7 +84,9 @@ class Recorder:
         self._node, self._boot_id = node, boot_id
         self._tap = TappedFiles(files)
         # An exit nobody announced stays unknown: a replay could not see it either.
-        self._identifier = Identifier(boot_id, Paths(files=self._tap), Limits(sweep=0))
+        self._asks = engines is not None
+        tapped = TappedEngines(engines, self._tap) if engines is not None else None
+        self._identifier = Identifier(boot_id, Paths(files=self._tap), Limits(sweep=0), tapped)
         self._decoder = Decoder()
         self._known: set[bytes] = set()
         self._records = 0
@@ -106,6 +119,7 @@ class Recorder:
             "ticks_per_s": os.sysconf("SC_CLK_TCK"),
             "time_ns": time.time_ns(),
             "probes": [probe._asdict() for probe in self._source.probes()],
+            "runtimes": self._asks,
         }
         self._writer.write(Kind.ABOUT, orjson.dumps(about))
         self._identifier.seed()
@@ -150,6 +164,7 @@ class Recorder:
                     known.clear()
                 known.add(key)
             at += size
+        self._identifier.hear(time.time_ns())
         self._facts(self._tap.take())
         self._writer.batch(time.time_ns(), batch)
         self._records += batch.records
@@ -177,6 +192,7 @@ class Recorder:
 
     def _tick(self) -> None:
         self._identifier.tick(time.time_ns())
+        self._identifier.hear(time.time_ns())
         self._facts(self._tap.take())
         if self._upkeep:
             self._upkeep.release()

@@ -23,6 +23,7 @@ from agent.ledger import Ledger
 from agent.record import BEHAVIOUR
 from agent.recording import Frame, Kind, RecordingError, RecordingReader, batch_of, facts_of
 from agent.source.port import BehaviourKey, ProbeState
+from agent.told import ToldEngines
 from detection.finding import Finding
 from detection.rules import RuleSet
 
@@ -40,6 +41,7 @@ class About:
     time_ns: int
     kernel: str
     probes: tuple[ProbeState, ...] = ()
+    runtimes: bool = False  # whether container runtimes were asked
 
 
 @dataclass(slots=True)
@@ -166,6 +168,7 @@ def _about(found: Mapping[str, Any]) -> About:
         probes=tuple(
             ProbeState(str(p.get("name")), p.get("attached") is True, str(p.get("consequence", ""))) for p in rows
         ),
+        runtimes=found.get("runtimes") is True,
     )
 
 
@@ -218,7 +221,8 @@ class Replay:
         source.start()
         about = source.about()
         self._decoder = _CountingDecoder()
-        self._identifier = Identifier(about.boot_id, Paths(files=source.files), Limits(sweep=0))
+        engines = ToldEngines(source.files) if about.runtimes else None
+        self._identifier = Identifier(about.boot_id, Paths(files=source.files), Limits(sweep=0), engines)
         self._detector = Detector(ruleset, about.node, lambda: source.now_ns)
         self._folded = _Folded(_FOLDED)
         self._core = Core(

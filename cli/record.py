@@ -32,6 +32,7 @@ def command(
     """
     from agent.errors import AgentError  # noqa: PLC0415
     from agent.record import Bounds, Recorder, create  # noqa: PLC0415
+    from agent.runtimes.desk import Desk  # noqa: PLC0415
     from agent.source.choose import AUTO, choose  # noqa: PLC0415
     from agent.source.core_re import CoReSource  # noqa: PLC0415
 
@@ -44,9 +45,15 @@ def command(
             # Without the filter there is a record for every open: a second of 100,000 of them is 18 MB.
             ring = 1 << ((max(32, ring_mb) if unfiltered else ring_mb) - 1).bit_length() + 20
             source = CoReSource(unfiltered=True, ring_bytes=ring) if unfiltered else choose(AUTO, ring)
-            recorder = Recorder(source, out, node=node or socket.gethostname(), boot_id=boot_id)
+            runtimes = Desk()
+            name = node or socket.gethostname()
+            recorder = Recorder(source, out, node=name, boot_id=boot_id, engines=runtimes)
             click.echo(f"vedette record: writing {file}", err=True)
-            done = recorder.run(stop, Bounds(seconds, max_mb << 20, slot))
+            runtimes.start()
+            try:
+                done = recorder.run(stop, Bounds(seconds, max_mb << 20, slot))
+            finally:
+                runtimes.stop()
     except AgentError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

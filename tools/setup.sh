@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(clang llvm libbpf-dev bpftool python3-bpfcc runc containerd podman busybox-static
-  containernetworking-plugins iproute2 procps)
+  docker.io containernetworking-plugins iproute2 procps)
 [ "$1" != --kernels ] || packages=(qemu-system-x86 kmod zstd)
 say() { printf '\033[2m· %s\033[0m\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

@@ -6,6 +6,7 @@ account's token is mounted. Pods are looked up once each.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -108,11 +109,20 @@ class CriEngine:
             pod_uid=uid,
             pod_name=pod.pod_name if pod is not None else own.get("io.kubernetes.pod.name", ""),
             namespace=namespace,
-            service_account=self._account(status, namespace, uid) if status is not None else "",
+            service_account=self._account_of(found.pod_sandbox_id, pod, status),
             labels={**(pod.labels if pod is not None else {}), **own},
             annotations={**(pod.annotations if pod is not None else {}), **bounded_strings(found.annotations)},
             created_ns=found.created_at,
         )
+
+    def _account_of(self, sandbox_id: str, pod: Said | None, status: Any) -> str:
+        """The pod's, from any of its containers that mounts the token: one just removed cannot be asked."""
+        if pod is None or pod.service_account or status is None:
+            return pod.service_account if pod is not None else ""
+        account = self._account(status, pod.namespace, pod.pod_uid)
+        if account:
+            self._pods[sandbox_id] = replace(pod, service_account=account)
+        return account
 
     def _account(self, status: Any, namespace: str, uid: str) -> str:
         """Also where /var/run is a link: the runtime may name the mount by where it leads."""

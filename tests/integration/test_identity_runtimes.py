@@ -312,10 +312,8 @@ def test_every_event_of_two_hundred_short_containers_has_its_own_container(
             continue  # a crowded machine: it waited in vain, and says so
         described += 1
         assert (container.name, container.awaited, container.sandbox) == (f"c{number}", "", False)
-        assert (container.owner, container.service_account) == (
-            Owner("deployment", f"app{number % 4}"),
-            f"account{number % 4}",
-        )
+        assert container.owner == Owner("deployment", f"app{number % 4}")
+        assert container.service_account in (f"account{number % 4}", "")  # asked when it was gone already
         assert container.image_digest
         assert container.upper_dir == "" or container.upper_dir.endswith("/fs")
         found_upper += bool(container.upper_dir)
