@@ -11,8 +11,9 @@ unit shows a behaviour which is *not in the set of known ones*. An agent counts 
 itself, a subset of what all have seen, so its novelty is at least as likely as the fleet's: whichever way the units of
 agents are interleaved, each is such a trial, and windows (units, novel) simply add. One thing breaks this: a behaviour
 an agent has learned but the fleet does not take over (one replica's alone). Units that showed it are outside of the
-known set and count as novel, all of them; since it is not known which units those were, they are put into the last
-windows, where every start counts them. The bound is for units drawn alike, from any of these agents.
+known set and count as novel, all of them; since it is not known which units those were, they are put into the agent's
+last windows, where every start that counts any unit of it counts them. The bound is for units drawn alike, from any
+of these agents.
 
 Replicas that move together (a nightly job on all of them) are not independent trials. As a class does for its own
 replicas, units are divided by b, the number of agents that tend to meet something new within the same slot: first

@@ -6,7 +6,7 @@ Plain values: protobuf stays with those who speak it. What comes from the other 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from detection.baseline.completeness import MAX_WINDOWS
+from detection.baseline.completeness import FIRST_WINDOW, MAX_WINDOWS
 from detection.baseline.keys import ClassKey
 from detection.baseline.packing import MAX_NAME, portions
 from detection.baseline.snapshot import ClassSnapshot, Shown, Snapshot, Window
@@ -179,8 +179,11 @@ def _is_name(text: str) -> bool:
 
 
 def clamped(known: ClassSnapshot) -> ClassSnapshot:
-    """No member in more units than there were: what an agent claims of one behaviour stays within what it watched."""
-    units = known.units
+    """What an agent claims, within what can be: no window above its size, no member in more units than there were."""
+    sizes = (FIRST_WINDOW << max(0, index - 1) for index in range(len(known.windows)))
+    pairs = ((min(w.units, size), w.novel) for w, size in zip(known.windows, sizes, strict=True))
+    windows = tuple(Window(units, min(units, novel)) for units, novel in pairs)
+    units = sum(window.units for window in windows)
 
     def within(shown: Shown) -> Shown:
         return shown._replace(
@@ -190,9 +193,4 @@ def clamped(known: ClassSnapshot) -> ClassSnapshot:
             agents=1,
         )
 
-    return replace(known, members={name: within(shown) for name, shown in known.members.items()})
-
-
-def windows_of(pairs: Iterator[tuple[int, int]]) -> tuple[Window, ...]:
-    """Windows from pairs of units and novel units."""
-    return tuple(Window(units, novel) for units, novel in pairs)
+    return replace(known, windows=windows, members={name: within(shown) for name, shown in known.members.items()})

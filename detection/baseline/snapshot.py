@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from detection.baseline.members import INSTANCE_BITS
+from detection.baseline.members import INSTANCE_BITS, MOST_SLOTS
 from detection.baseline.profile import ClassKey, ClassProfile, Held, Member, Profile, ProfileConfig
 
 _MOST_INSTANCES = 1024
@@ -96,7 +96,7 @@ def _has_content(known: ClassProfile) -> bool:
 
 def _class(known: ClassProfile, since_ns: int) -> ClassSnapshot:
     learned = {
-        m.name: Shown(m.count, m.units, m.first_ns, m.last_ns, max(m.spread, 1), slots=m.slots)
+        m.name: Shown(m.count, m.units, m.first_ns, m.last_ns, max(m.spread, 1), slots=_slots(m, known))
         for m in known.members.values()
         if m.units and m.last_ns >= since_ns
     }
@@ -115,6 +115,13 @@ def _class(known: ClassProfile, since_ns: int) -> ClassSnapshot:
         loss_left=known.loss_left,
         slots=known.slots,
     )
+
+
+def _slots(member: Member, known: ClassProfile) -> int:
+    """In how many slots it was seen; where that was counted no more, what follows from its units."""
+    if member.slots < MOST_SLOTS:
+        return member.slots
+    return max(MOST_SLOTS, member.units * known.slots // max(known.units, 1))
 
 
 def profile_of(shown: Snapshot, config: ProfileConfig) -> Profile:

@@ -150,6 +150,15 @@ def test_one_agent_cannot_make_the_fleet_look_complete() -> None:
     assert upper(total(evil, CONFIG)["exec"].windows, 0.95) >= alone
 
 
+def test_one_agent_can_take_the_head_start_away_but_not_the_knowledge() -> None:
+    shares = {a: share({NAMES[0]: seen(400)}, units=400) for a in AGENTS}
+    restless = tuple(Window(8 << max(0, i - 1), 8 << max(0, i - 1)) for i in range(20))
+    shares["evil"] = Share(1, 0, Snapshot("w", "v", 5, {"exec": ClassSnapshot(restless, instances=9)}))
+    profile = profile_of(Snapshot("w", "v", 9, total(shares, CONFIG)), ProfileConfig())
+    assert profile.of("exec").state is not State.STABLE
+    assert profile.of("exec").find(NAMES[0]) is not None
+
+
 def test_one_agent_that_shows_novelty_without_end_takes_no_knowledge_away() -> None:
     shares = {a: share({NAMES[0]: seen()}) for a in AGENTS[:3]}
     made_up = {f"/app → /bin/{i}": seen(1) for i in range(5000)}
