@@ -18,7 +18,7 @@ from detection.rates.window import RateWindow
 
 SECONDS, WEEK = 60.0, 10_080
 QUIET = 3  # windows that end an episode, as agent/rates/config.py has it
-LEARNED = (60, 240, 1440, 10_080)
+LEARNED = (120, 240, 1440, 10_080)
 Raw = Mapping[str, float]
 Random = np.random.Generator
 

@@ -22,9 +22,11 @@ _SCORE_FLOOR = 0.004  # spread of scores two forests of the same data give one v
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """`windows` at least; `trees` of `samples` vectors each; `folds` of consecutive windows for calibration."""
+    """`windows` at least: fewer make tails so heavy that nothing would be found; `trees` of `samples` vectors each;
+    `folds` of consecutive windows for calibration.
+    """
 
-    windows: int = 60
+    windows: int = 120
     trees: int = 64
     samples: int = 128
     folds: int = 5

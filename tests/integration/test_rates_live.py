@@ -30,7 +30,7 @@ from detection.rates.window import RateWindow
 from detection.rules import RuleSet
 
 pytestmark = [pytest.mark.bpf, pytest.mark.container]
-WINDOW_S, REPLICAS, LEARNED = 0.5, 4, 180
+WINDOW_S, REPLICAS, LEARNED = 0.5, 4, 200
 # As strict a window as one false anomaly a week of one container is with windows of a minute.
 BUDGET = 60.0 / WEEK_S * REPLICAS * WEEK_S / WINDOW_S
 ATTACK_S = 4.0

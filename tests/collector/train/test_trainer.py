@@ -32,7 +32,9 @@ async def write(work: Callable[[], None]) -> None:
 
 
 def trainer_on(path: Path, **options: Any) -> Trainer:
-    return Trainer(RateStore(Store(str(path))), write, Metrics(), RateOptions(**options))
+    return Trainer(
+        RateStore(Store(str(path))), write, Metrics(), RateOptions(TrainConfig(windows=60, trees=16), **options)
+    )
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
