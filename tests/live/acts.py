@@ -26,15 +26,7 @@ class Act(NamedTuple):
 _ADMIN, _PTRACE = ("CAP_SYS_ADMIN",), ("CAP_SYS_PTRACE",)
 _MKNOD, _RAW = ("CAP_MKNOD",), ("CAP_NET_RAW",)
 _WX, _PRIVATE_ANONYMOUS = 7, 34
-_MMAP, _INIT_MODULE, _BPF, _PTRACE_CALL, _MEMFD_CREATE, _USERFAULTFD, _SETUID = (
-    9,
-    175,
-    321,
-    101,
-    319,
-    323,
-    105,
-)  # x86-64
+_MMAP, _PTRACE_CALL, _BPF, _USERFAULTFD = 9, 101, 321, 323  # x86-64
 _PROG_LOAD, _ATTACH = 5, 16
 
 NAMED = ("kubectl", "apk", "ssh", "gdb", "nmap", "insmod", "xmrig")
