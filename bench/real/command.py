@@ -20,9 +20,10 @@ from bench.real.judge import play
 from bench.real.nginx import NGINX
 from bench.real.postgres import POSTGRES
 from bench.real.redis import REDIS
+from bench.real.sieve import sieve
 from bench.real.web import WEB
 from bench.real.workload import Workload
-from bench.real.world import Journal, RealWorld, chosen, read_journal
+from bench.real.world import USUAL, Journal, RealWorld, chosen, read_journal, started
 from detection.finding import Severity
 
 ALL: tuple[Workload, ...] = (NGINX, REDIS, POSTGRES, WEB, BUILD_LOOP, CRON)
@@ -54,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--list", choices=[s.label for s in Severity], help="also list anomalies from this severity on")
     judge.add_argument("--members", metavar="PART", help="also list what classes of this workload hold, latest last")
     judge.set_defaults(act=_judge)
+    small = commands.add_parser("sieve", help="drop from a run's recording what the host's own processes opened")
+    small.add_argument("--name", default="run")
+    small.set_defaults(act=_sieve)
     return parser
 
 
@@ -122,6 +126,13 @@ def intrude(world: RealWorld, journal: Journal, todo: Sequence[Intrusion], betwe
         servers.stop()
 
 
+def _sieve(options: argparse.Namespace) -> None:
+    path = HOME / f"{options.name}.vrec"
+    smaller = path.with_suffix(".small")
+    sieve(path, smaller, USUAL.tag)
+    smaller.replace(path)
+
+
 def _tell(world: RealWorld) -> None:
     for name, count in sorted(world.done.items()):
         print(f"{count:7} {name}")
@@ -130,10 +141,13 @@ def _tell(world: RealWorld) -> None:
 
 
 def _judge(options: argparse.Namespace) -> None:
-    done = tables.deeds(read_journal(HOME / f"{options.name}.journal"))
+    journal = read_journal(HOME / f"{options.name}.journal")
+    done = tables.deeds(journal)
     config = LearnConfig(slot_s=options.slot)
     begun = time.process_time()
-    course, learner = play(HOME / f"{options.name}.vrec", config, HOME / f"{options.name}.profiles.json")
+    course, learner = play(
+        HOME / f"{options.name}.vrec", config, started(journal), HOME / f"{options.name}.profiles.json"
+    )
     until = min((d.begin_ns for d in done), default=course.last_ns)
     minutes = (course.last_ns - course.first_ns) / 60e9
     print(f"\n{sum(course.events.values()):,} events of containers in {minutes:.1f} min, slots of {options.slot:g} s;")

@@ -1,7 +1,7 @@
 """Plays a recording through identify and learn, without a rule, and keeps what became of the profiles."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,6 @@ from agent.replay import Replay
 from agent.workload import Identified, Workload
 from detection.baseline.keys import Phase
 from detection.rules import RuleSet
-
-PREFIX = "k8s/real/"
-_CURVE = 2000  # points
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +51,16 @@ class Course:
 
 
 class WatchedLearner(Learner):
-    """A learner that learns of the recorded workloads only, and whose every judgement is kept."""
+    """A learner that learns of the recorded containers only, and whose every judgement is kept."""
 
-    def __init__(self, config: LearnConfig, course: Course, prefix: str = PREFIX) -> None:
+    def __init__(self, config: LearnConfig, course: Course, containers: Set[str]) -> None:
         super().__init__(config)
         self._course = course
-        self._prefix = prefix
-        self._shown: dict[tuple[str, str], tuple[int, str]] = {}
+        self._containers = containers
 
     def observe(self, identified: Identified) -> Observation:
         container = identified.container
-        if container is None or not identified.workload.key.startswith(self._prefix):
+        if container is None or container.id not in self._containers:
             return Observation(identified)
         name = short(identified.workload.key)
         self._course.events[name] += 1
@@ -75,7 +71,7 @@ class WatchedLearner(Learner):
         return observation
 
     def advance(self, now_ns: int, containers: Iterable[tuple[str, Workload]] = ()) -> None:
-        super().advance(now_ns, containers)
+        super().advance(now_ns, ((id_, workload) for id_, workload in containers if id_ in self._containers))
         self._course.first_ns = self._course.first_ns or now_ns
         self._course.last_ns = now_ns
         self._plot(now_ns)
@@ -95,10 +91,13 @@ def short(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def play(path: Path, config: LearnConfig, profiles: Path | None = None, prefix: str = PREFIX) -> tuple[Course, Learner]:
-    """Replay; with `profiles`, what was learned is saved there. Raises: AgentError, OSError."""
+def play(path: Path, config: LearnConfig, containers: Set[str], profiles: Path | None = None) -> tuple[Course, Learner]:
+    """Replay what these containers did; with `profiles`, what was learned is saved there.
+
+    Raises: AgentError, OSError.
+    """
     course = Course()
-    learner = WatchedLearner(config, course, prefix)
+    learner = WatchedLearner(config, course, containers)
     replay = Replay(path, RuleSet.from_ir([]), slot_s=config.slot_s, learner=learner)
     for _ in replay.findings():
         pass

@@ -62,6 +62,11 @@ class Pace:
 USUAL = Pace()
 
 
+def started(journal: Iterable[dict[str, Any]]) -> frozenset[str]:
+    """The ids of all containers of a run."""
+    return frozenset(line["container"] for line in journal if line["what"] == "started")
+
+
 class RealWorld:
     """Runs workloads below `home`."""
 

@@ -17,7 +17,7 @@ from bench.real.judge import Course, play
 from bench.real.packages import absent
 from bench.real.redis import REDIS
 from bench.real.web import plain_web
-from bench.real.world import Journal, Pace, RealWorld, read_journal
+from bench.real.world import Journal, Pace, RealWorld, read_journal, started
 from detection.baseline.profile import ProfileConfig
 from detection.finding import Severity
 
@@ -32,8 +32,8 @@ _CONFIG = LearnConfig(slot_s=_SLOT_S, profile=ProfileConfig(target=0.05, empty_f
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """Recording of two programs with three intrusions at its end; journal; what workload keys begin with."""
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Recording of two programs with three intrusions at its end; the journal."""
     workloads = (plain_web(), REDIS)
     if lacking := absent([p for w in workloads for p in w.packages]):
         pytest.skip(f"needs the packages {', '.join(lacking)}")
@@ -57,13 +57,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
             stop.set()
             thread.join(60)
     assert lost == [0]
-    return home / "a.vrec", home / "journal", f"k8s/{tag}/"
+    return home / "a.vrec", home / "journal"
 
 
 @pytest.fixture(scope="module")
-def course(recorded: tuple[Path, Path, str]) -> Course:
+def course(recorded: tuple[Path, Path]) -> Course:
     """The recording played once."""
-    return play(recorded[0], _CONFIG, prefix=recorded[2])[0]
+    return play(recorded[0], _CONFIG, started(read_journal(recorded[1])))[0]
 
 
 def test_profiles_of_real_programs_become_stable(course: Course) -> None:
@@ -72,7 +72,7 @@ def test_profiles_of_real_programs_become_stable(course: Course) -> None:
     assert {states[key] for key in (("web", "exec"), ("redis", "write"), ("redis", "exec"))} == {"stable"}
 
 
-def test_ordinary_load_stays_quiet_and_intrusions_do_not(course: Course, recorded: tuple[Path, Path, str]) -> None:
+def test_ordinary_load_stays_quiet_and_intrusions_do_not(course: Course, recorded: tuple[Path, Path]) -> None:
     done = tables.deeds(read_journal(recorded[1]))
     wrong = [r for r in tables.benign(course, done) if r.anomaly.severity >= Severity.MEDIUM]
     assert [tables.said(r) for r in wrong] == []
