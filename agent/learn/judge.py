@@ -63,8 +63,6 @@ class Judge:
             return self._take(known, name, instance, now_ns), _NOTHING
         shown = _shown_by(held, instance)
         verdict = self._score(behaviour, key, case, shown)
-        if not (condemned or insisted):
-            _remember(verdict, key, name, tracked)
         if insisted and decided is not None:
             verdict = _at_least_high(verdict, behaviour, "is locked" if decided.locks(key) else "condemns it")
         row = -1
@@ -73,6 +71,8 @@ class Judge:
         anomalies = _NOTHING
         if held is None or instance not in held.instances:
             anomalies = _anomalies(behaviour, key, verdict)
+            if not (condemned or insisted):
+                _remember(verdict, key, name, tracked)
         if row < 0:
             known.hold(name, instance, now_ns)
         return row, anomalies

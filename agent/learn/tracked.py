@@ -5,6 +5,7 @@ from agent.workload import Identified
 from detection.baseline.conformal import WINDOW, Calibration, CalibrationError
 from detection.baseline.keys import KEYS, Phase
 from detection.baseline.profile import ClassProfile, Member, Profile, State
+from detection.baseline.score import NEARLY
 
 _RECORD = "calibration"
 _OTHERS = {phase: tuple(other for other in Phase if other is not phase) for phase in Phase}
@@ -104,4 +105,11 @@ class Tracked:
         for phase, instances in ended.items():
             self.profile.close_passing(phase, instances, now_ns)
         classes = self.profile.classes.items()
-        self.record.advance(str(key) for key, known in classes if known.was_stable or known.was_churning)
+        self.record.advance(str(key) for key, known in classes if _is_recorded(known))
+
+
+def _is_recorded(known: ClassProfile) -> bool:
+    """`score.is_recorded` of the slot that ended, without working out its state."""
+    if known.was_stable or known.was_churning:
+        return True
+    return not known.loss_left and known.unseen_upper <= NEARLY

@@ -29,6 +29,7 @@ from detection.finding import Severity
 
 DISTANCE_WEIGHT = 1.5
 ELSEWHERE_WEIGHT = 0.5  # of what it touches, where the workload does the same in another phase of its life
+NEARLY = 0.1  # unseen bound from which on the novelties of a class that still learns are put on record
 _LEAST_UNSEEN = 1e-6
 
 
@@ -39,7 +40,8 @@ class ScoreConfig:
     In a stable class: below `medium` low, from `high` on high, where it touches something or nothing before was as
     strange. In a class that lost events: the same up to `lossy_cap` if it was stable before the loss (flooding the
     sensor must not buy silence), else as learning. In a churning class: low. While learning: `learning_cap` (None:
-    nothing is reported), and only from `learning_floor` on.
+    nothing is reported), and only from `learning_floor` on. A class that was nearly complete for so long that the
+    budget can be proven, and still learns, may alarm up to `nearly_cap`.
     """
 
     medium: float = 2.0
@@ -47,6 +49,7 @@ class ScoreConfig:
     lossy_cap: Severity = Severity.MEDIUM
     learning_cap: Severity | None = Severity.INFORMATIONAL
     learning_floor: float = 2.0
+    nearly_cap: Severity = Severity.MEDIUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +108,18 @@ def score(novelty: Novelty, known: ClassProfile, config: ScoreConfig, habits: Ha
     agreement = log10(max(1, novelty.instances))
     fixed = -log10(max(bound, _LEAST_UNSEEN)) + evidence * touched - agreement
     # Looking for neighbours is the costly part: a class that has just begun to learn goes without.
-    judged = is_judged(known, state)
-    matters = judged or fixed + evidence * DISTANCE_WEIGHT >= config.learning_floor
+    judged, recorded = is_judged(known, state), is_recorded(known, state)
+    matters = recorded or fixed + evidence * DISTANCE_WEIGHT >= config.learning_floor
     neighbours = _neighbours(novelty, known, habits) if matters else ()
     distance = 0.0 if novelty.elsewhere else 1.0 - (neighbours[0].similarity if neighbours else 0.0)
     surprise = max(0.0, fixed + evidence * distance * DISTANCE_WEIGHT)
     strangeness = max(0.0, touched + distance * DISTANCE_WEIGHT - agreement)
     severity = _severity(surprise, known, state, config)
+    ruling = rule(habits.key, strangeness, habits.record, habits.budget) if recorded and habits else None
+    if not judged and ruling is not None and ruling.proven and ruling.passes:
+        judged, severity = True, min(_by_surprise(surprise, config), config.nearly_cap)
     alarming = judged and severity is not None and severity >= Severity.MEDIUM
-    ruling = rule(habits.key, strangeness, habits.record, habits.budget) if judged and habits else None
-    severity = _within(severity, ruling, touched)
+    severity = _within(severity, ruling, touched) if judged else severity
     reasons = _reasons(novelty, known, state, neighbours, ruling) if severity is not None else ()
     return Score(
         surprise, severity, state, known.completeness, bound, neighbours, reasons, strangeness, alarming, ruling
@@ -124,6 +129,11 @@ def score(novelty: Novelty, known: ClassProfile, config: ScoreConfig, habits: Ha
 def is_judged(known: ClassProfile, state: State) -> bool:
     """Whether novelties of the class may alarm: it is stable, was so until events were lost, or will never be."""
     return state in (State.STABLE, State.CHURNING) or (state is State.LOSSY and known.was_stable)
+
+
+def is_recorded(known: ClassProfile, state: State) -> bool:
+    """Whether novelties of the class go into the workload's record: it may alarm, or is nearly complete."""
+    return is_judged(known, state) or (state is State.LEARNING and known.unseen_upper <= NEARLY)
 
 
 def _neighbours(novelty: Novelty, known: ClassProfile, habits: Habits | None) -> tuple[Neighbour, ...]:
@@ -137,10 +147,14 @@ def _severity(surprise: float, known: ClassProfile, state: State, config: ScoreC
         return config.learning_cap if surprise >= config.learning_floor else None
     if state is State.CHURNING:
         return Severity.LOW
-    severity = Severity.LOW
-    if surprise >= config.medium:
-        severity = Severity.HIGH if surprise >= config.high else Severity.MEDIUM
+    severity = _by_surprise(surprise, config)
     return min(severity, config.lossy_cap) if state is State.LOSSY else severity
+
+
+def _by_surprise(surprise: float, config: ScoreConfig) -> Severity:
+    if surprise < config.medium:
+        return Severity.LOW
+    return Severity.HIGH if surprise >= config.high else Severity.MEDIUM
 
 
 def _within(severity: Severity | None, ruling: Ruling | None, touched: float) -> Severity | None:

@@ -94,6 +94,29 @@ def test_a_churning_class_stays_low() -> None:
     assert "is churning" in verdict.reasons[0]
 
 
+def nearly() -> ClassProfile:
+    """Something new in every thirtieth of 2,000 slots: neither stable at 2 % nor churning."""
+    known = ClassProfile(ProfileConfig())
+    for slot in range(2000):
+        if slot % 30 == 0:
+            known.learn(f"/bin/httpd → /bin/cgi --option-{slot}", "c1", 1)
+        known.close_slot({"c1"})
+    return known
+
+
+def test_a_class_that_never_becomes_stable_alarms_within_the_budget_once_it_can_be_proven() -> None:
+    known = nearly()
+    assert (known.state, known.unseen_upper < 0.1) == (State.LEARNING, True)
+    young = score(SHELL, known, ScoreConfig(), Habits("exec", watched(0.5), BUDGET))
+    usual = score(SHELL, known, ScoreConfig(), Habits("exec", watched(2.0, *[3.0] * 9), BUDGET))
+    rare = score(SHELL, known, ScoreConfig(), Habits("exec", watched(2.0, *[0.9] * 9), BUDGET))
+    assert [(v.severity, v.alarming) for v in (young, usual, rare)] == [
+        (Severity.INFORMATIONAL, False),
+        (Severity.INFORMATIONAL, False),
+        (Severity.MEDIUM, True),
+    ]
+
+
 def test_a_novelty_costs_microseconds_even_in_a_large_class() -> None:
     """The bar is 100 µs; three times that is allowed for here, on a machine others use."""
     known, indexes, record = stable(40), Neighbourhoods(), watched(0.5, *[0.9] * 9)
