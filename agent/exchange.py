@@ -66,6 +66,7 @@ class Exchange:
     def __init__(self, config: ExchangeConfig | None = None) -> None:
         self._config = config or ExchangeConfig()
         self._lock = threading.Lock()
+        self._looked_ns = 0
         self._run_id = secrets.token_hex(8)
         self._online = self._takes_rates = False
         self._told: dict[Key, _Told] = {}
@@ -79,15 +80,19 @@ class Exchange:
     # -- the core's thread
 
     def offer(self, profiles: Iterable[Profile], now_ns: int) -> None:
-        """Look for profiles that have news; costs next to nothing while no collector is there."""
+        """Look for profiles that have news: new ones at once, others every `least_s`; free without a collector."""
         if not self._online:
             return
         with self._lock:
+            every = not 0 <= now_ns - self._looked_ns < self._config.least_s * _SECOND_NS
             for profile in profiles:
                 if len(self._waiting) >= self._config.waiting:
-                    return
-                if not is_host(profile.workload):
+                    return  # looked at again at the next call
+                if (every or (profile.workload, profile.version) not in self._told) and not is_host(profile.workload):
                     self._consider(profile, now_ns)
+            if every:
+                self._looked_ns = now_ns
+                self._forget()
 
     def take_profiles(self) -> list[Update]:
         """What the fleet knows, as far as it came since the last call."""
@@ -125,6 +130,11 @@ class Exchange:
     def counters(self) -> Mapping[str, int]:
         """By what became of them: sent, acked, resent, unanswered; received, inbox_full."""
         return dict(self._counts)
+
+    def _forget(self) -> None:
+        """The profiles told longest ago are told anew, if they are still there."""
+        while len(self._told) > self._config.inbox:
+            del self._told[min(self._told, key=lambda key: self._told[key].sent_ns)]
 
     def _consider(self, profile: Profile, now_ns: int) -> None:
         told = self._told.get((profile.workload, profile.version))
@@ -164,6 +174,7 @@ class Exchange:
         with self._lock:
             self._online, self._takes_rates = "profiles" in wanted, "rates" in wanted
             self._waiting.clear()
+            self._looked_ns = 0
             for told in self._told.values():  # the collector learns anew what this agent runs
                 told.pending_ns = told.retry_ns = told.sent_ns = 0
                 told.content = ()
