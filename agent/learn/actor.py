@@ -1,5 +1,6 @@
 """Who did it, as profiles name it."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from agent.workload import Identified, Process
@@ -9,13 +10,24 @@ from detection.baseline.templates import program
 RUNTIME = "runtime"  # parent marker of a container's first process: whatever the runtime is called
 
 
+Touches = tuple[Touch, ...]
+
+
 class Behaviour(NamedTuple):
-    """One behaviour as a profile sees it: its class, its member. `sentence` says that it never happened before."""
+    """One behaviour as a profile sees it: its class, its member. `sentence` says that it never happened before.
+
+    What it touches is asked only of what is new: `weigh` finds it out.
+    """
 
     kind: str
     member: str
     sentence: str
-    touches: tuple[Touch, ...] = ()
+    weigh: Callable[[], Touches] | None = None
+
+    @property
+    def touches(self) -> Touches:
+        """What it touches, with prior weights."""
+        return () if self.weigh is None else self.weigh()
 
 
 def actor_of(process: Process) -> str:

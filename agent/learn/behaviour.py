@@ -1,9 +1,10 @@
 """From an identified event to the behaviours it shows: class, member, and what each touches."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from agent.events import Call, Chmod, Connection, Event, Exec, FileFlag, Open, PathChange, Socket
-from agent.learn.actor import Behaviour, actor_of, parent_marker
+from agent.learn.actor import Behaviour, Touches, actor_of, parent_marker
 from agent.learn.calls import called, mounted, started_with
 from agent.learn.files import mode_changed, opened, path_changed
 from agent.learn.network import connected, is_socket_behaviour, socket_used
@@ -49,10 +50,16 @@ def _exec(identified: Identified, event: Exec) -> Behaviour:
     marker = parent_marker(identified)
     parent = marker or actor_of(identified.ancestors[0])
     name = program(event.path, event.argv[0] if event.argv else "")
-    touches = program_touches(name)
-    if event.exe_flags & FileFlag.UPPER_LAYER and identified.container is not None:
-        touches += (Touch(1.0, f"{name} was written in the container; it is not part of its image"),)
-    if identified.process.entry_id:
-        touches += (Touch(0.5, "its process tree entered the container from outside"),)
+    later = bool(event.exe_flags & FileFlag.UPPER_LAYER) and identified.container is not None
+    weigh = partial(_exec_touches, name, later, bool(identified.process.entry_id))
     member = exec_member(parent, name, event.argv)
-    return Behaviour(EXEC, member, f"{name} was never started like this by {parent}", touches)
+    return Behaviour(EXEC, member, f"{name} was never started like this by {parent}", weigh)
+
+
+def _exec_touches(name: str, later: bool, entered: bool) -> Touches:
+    touches = program_touches(name)
+    if later:
+        touches += (Touch(1.0, f"{name} was written in the container; it is not part of its image"),)
+    if entered:
+        touches += (Touch(0.5, "its process tree entered the container from outside"),)
+    return touches

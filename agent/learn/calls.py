@@ -1,7 +1,10 @@
 """Changes of identity, capabilities and privileged calls, as behaviours."""
 
+from collections.abc import Callable
+from functools import partial
+
 from agent.events import Call, CallKind, Exec, PathChange, PathOp
-from agent.learn.actor import Behaviour, actor_of
+from agent.learn.actor import Behaviour, Touches, actor_of
 from agent.learn.files import resolved
 from agent.names import BPF, KEYCTL, NAMESPACES, PERF, PTRACE, capability_names, named, set_names, signal_name
 from agent.workload import Identified
@@ -31,11 +34,14 @@ def called(identified: Identified, event: Call) -> Behaviour:
     if event.call is CallKind.CAPSET:
         return _capset(identified, event)
     deed = _deed(identified, event)
+    weigh = partial(_called_touches, deed, identified.host_namespace)
+    return _behaviour(CALL, identified, deed if event.result >= 0 else f"{deed} (refused)", weigh)
+
+
+def _called_touches(deed: str, host_namespace: bool) -> Touches:
     name, _, rest = deed.partition(" ")
     touches = call_touches(name, rest.partition(" ")[0])
-    if identified.host_namespace:
-        touches += (Touch(1.0, "it is one of the host's own namespaces"),)
-    return _behaviour(CALL, identified, deed if event.result >= 0 else f"{deed} (refused)", touches)
+    return (*touches, Touch(1.0, "it is one of the host's own namespaces")) if host_namespace else touches
 
 
 def started_with(identified: Identified, event: Exec) -> Behaviour | None:
@@ -47,7 +53,7 @@ def started_with(identified: Identified, event: Exec) -> Behaviour | None:
     sentence = f"no program of this workload ever {deed.replace('starts', 'started', 1)}"
     if identified.process.entry_id:
         sentence += " when it came from outside"
-    return Behaviour(CAPABILITY, deed_member(who, deed), sentence, _strongest(event.cap_effective & ~_USUAL))
+    return Behaviour(CAPABILITY, deed_member(who, deed), sentence, partial(_strongest, event.cap_effective & ~_USUAL))
 
 
 def mounted(identified: Identified, event: PathChange) -> Behaviour | None:
@@ -57,7 +63,8 @@ def mounted(identified: Identified, event: PathChange) -> Behaviour | None:
         return None
     path = file_path(resolved(identified.process, event, event.path))
     what = path_template(event.text) if event.op is PathOp.MOUNT else ""
-    return _behaviour(CALL, identified, " ".join(part for part in (name, what, path) if part), call_touches(name, what))
+    deed = " ".join(part for part in (name, what, path) if part)
+    return _behaviour(CALL, identified, deed, partial(call_touches, name, what))
 
 
 def capability_text(bits: int) -> str:
@@ -71,15 +78,15 @@ def capability_text(bits: int) -> str:
     return ",".join(capability_names(bits)) or f"0x{bits:x}"
 
 
-def _strongest(bits: int) -> tuple[Touch, ...]:
+def _strongest(bits: int) -> Touches:
     """What the most telling capability of a set allows."""
     found = [touch for name in capability_names(bits) for touch in capability_touches(name)]
     return (max(found),) if found else ()
 
 
-def _behaviour(kind: str, identified: Identified, deed: str, touches: tuple[Touch, ...] = ()) -> Behaviour:
+def _behaviour(kind: str, identified: Identified, deed: str, weigh: Callable[[], Touches]) -> Behaviour:
     actor = actor_of(identified.process)
-    return Behaviour(kind, deed_member(actor, deed), f"{actor} never did {deed}", touches)
+    return Behaviour(kind, deed_member(actor, deed), f"{actor} never did {deed}", weigh)
 
 
 def _identity(identified: Identified, event: Call) -> Behaviour:
@@ -88,8 +95,12 @@ def _identity(identified: Identified, event: Call) -> Behaviour:
         kind, before, after = "uid", event.args[:2], (task.uid, task.euid)
     else:
         kind, before, after = "gid", event.args[:2], (task.gid, task.egid)
-    touches = credential_touches(before[1], after[1]) if kind == "uid" and before[1] != after[1] else ()
-    return _behaviour(CREDENTIAL, identified, f"{kind} {_ids(*before)} → {_ids(*after)}", touches)
+    weigh = partial(_identity_touches, kind, before[1], after[1])
+    return _behaviour(CREDENTIAL, identified, f"{kind} {_ids(*before)} → {_ids(*after)}", weigh)
+
+
+def _identity_touches(kind: str, before: int, after: int) -> Touches:
+    return credential_touches(before, after) if kind == "uid" and before != after else ()
 
 
 def _ids(real: int, effective: int) -> str:
@@ -105,7 +116,7 @@ def _id(number: int) -> str:
 def _capset(identified: Identified, event: Call) -> Behaviour:
     gained = event.args[1] & ~event.args[0]
     deed = f"gains {capability_text(gained)}" if gained else "gives up capabilities"
-    return _behaviour(CAPABILITY, identified, deed, _strongest(gained))
+    return _behaviour(CAPABILITY, identified, deed, partial(_strongest, gained))
 
 
 def _deed(identified: Identified, event: Call) -> str:  # noqa: PLR0911 - one case for each call

@@ -1,10 +1,11 @@
 """Files written, read and otherwise changed, as behaviours."""
 
 import posixpath
+from functools import partial
 
 from agent.decode.layout import EV_F_USER_PATH
 from agent.events import Chmod, FileFlag, Open, PathChange, PathOp
-from agent.learn.actor import Behaviour, actor_of
+from agent.learn.actor import Behaviour, Touches, actor_of
 from agent.workload import Identified, Process
 from detection.baseline.priors import Touch, path_touches, read_touches
 from detection.baseline.templates import file_member, file_path, is_installation
@@ -32,22 +33,20 @@ def opened(identified: Identified, event: Open) -> Behaviour | None:
     if not later and is_installation(path):
         return None
     actor, template = actor_of(identified.process), file_path(path)
-    touches = read_touches(path)
-    return Behaviour(
-        READ,
-        file_member(actor, template),
-        f"{template} was never read by {actor}",
-        (*touches, _UPPER) if later else touches,
-    )
+    weigh = partial(_read_touches, path, later)
+    return Behaviour(READ, file_member(actor, template), f"{template} was never read by {actor}", weigh)
+
+
+def _read_touches(path: str, later: bool) -> Touches:
+    return (*read_touches(path), _UPPER) if later else read_touches(path)
 
 
 def changed(identified: Identified, path: str, deed: str) -> Behaviour:
     """A file was changed at this path, as `deed` says: "" written, else "delete", "chmod +x", "link" …"""
     actor, template = actor_of(identified.process), file_path(path)
-    how = _SENTENCES.get(deed, f"changed ({deed})")
-    return Behaviour(
-        WRITE, file_member(actor, template, deed), f"{template} was never {how} by {actor}", path_touches(template)
-    )
+    how = _SENTENCES.get(deed) or f"changed ({deed})"
+    sentence = f"{template} was never {how} by {actor}"
+    return Behaviour(WRITE, file_member(actor, template, deed), sentence, partial(path_touches, template))
 
 
 def path_changed(identified: Identified, event: PathChange) -> Behaviour | None:

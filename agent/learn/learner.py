@@ -95,22 +95,26 @@ class Learner:
         return Observation(identified, self._meet(identified, found, tracked, life)[1] if found else ())
 
     def _observe_exec(self, identified: Identified, event: Exec, tracked: Tracked, life: Life) -> Observation:
-        parent = identified.ancestors[0] if identified.ancestors else None
+        process, ancestors = identified.process, identified.ancestors
+        parent = ancestors[0] if ancestors else process
         key = (
             tracked,
             life.phase,
-            parent and parent.path,
-            parent and parent.argv[:1],
+            parent.path,
+            parent.argv[0] if parent.argv else "",
             parent_marker(identified),
-            bool(identified.process.entry_id),
+            process.entry_id != "",
             event.path,
             event.argv,
             event.cap_effective,
         )
-        places = self._cache.get(key)
+        places, instance = self._cache.get(key), life.instance
         if places is not None:
             for known, row in places:
-                known.touch(row, life.instance)
+                try:  # what `touch` does, for a member that was already seen in this unit
+                    known.open_units[instance][row] += 1
+                except KeyError:
+                    known.touch(row, instance)
             return Observation(identified)
         found, anomalies = self._meet(identified, behaviours_of(identified), tracked, life)
         if found and event.argv_total <= _CACHED_ARGV_BYTES:

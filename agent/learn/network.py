@@ -1,6 +1,7 @@
 """Connections made and taken, and listeners, as behaviours."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from agent.events import Connection, EventType, Socket, SocketOp
 from agent.learn.actor import Behaviour, actor_of
@@ -33,8 +34,8 @@ def connected(identified: Identified, event: Connection, homes: Mapping[str, str
     actor, name = actor_of(identified.process), homes.get(address_text(event.peer)) or network_of(event.peer)
     port = _lasting(event.local_port)
     member = ingress_member(actor, event.protocol, port, name)
-    touches = ingress_touches(event.peer, event.local_port)
-    return Behaviour(INGRESS, member, f"{actor} never took a connection to port {port or 'any'} from {name}", touches)
+    weigh = partial(ingress_touches, event.peer, event.local_port)
+    return Behaviour(INGRESS, member, f"{actor} never took a connection to port {port or 'any'} from {name}", weigh)
 
 
 def is_socket_behaviour(event: Socket) -> bool:
@@ -63,13 +64,13 @@ def _egress(identified: Identified, event: Connection | Socket, port: int) -> Be
     shown = _lasting(port) if event.protocol == _UDP else port
     member = egress_member(actor, event.protocol, event.peer, shown, identified.peer_name)
     target = member.rpartition(" → ")[2]
-    return Behaviour(EGRESS, member, f"{actor} never connected to {target}", peer_touches(event.peer, port))
+    return Behaviour(EGRESS, member, f"{actor} never connected to {target}", partial(peer_touches, event.peer, port))
 
 
 def _unix(identified: Identified, event: Socket) -> Behaviour:
     actor, path = actor_of(identified.process), _socket_path(event)
     member = deed_member(actor, f"unix {path}")
-    return Behaviour(EGRESS, member, f"{actor} never connected to {path}", socket_touches(event.name))
+    return Behaviour(EGRESS, member, f"{actor} never connected to {path}", partial(socket_touches, event.name))
 
 
 def _listen(identified: Identified, event: Socket) -> Behaviour:
@@ -81,7 +82,7 @@ def _listen(identified: Identified, event: Socket) -> Behaviour:
     address = address_text(event.local) if event.local is not None else "*"
     member = listen_member(actor, protocol, address, port)
     target = member.rpartition(" → ")[2]
-    return Behaviour(LISTEN, member, f"{actor} never listened on {target}", listen_touches(event.local, port))
+    return Behaviour(LISTEN, member, f"{actor} never listened on {target}", partial(listen_touches, event.local, port))
 
 
 def _raw(identified: Identified, event: Socket) -> Behaviour:
@@ -91,7 +92,7 @@ def _raw(identified: Identified, event: Socket) -> Behaviour:
     else:
         kind, deed = "raw", f"raw socket {protocol_name(event.protocol)}"
     deed += "" if event.result >= 0 else " (refused)"
-    return Behaviour(CALL, deed_member(actor, deed), f"{actor} never opened a {deed}", raw_touches(kind))
+    return Behaviour(CALL, deed_member(actor, deed), f"{actor} never opened a {deed}", partial(raw_touches, kind))
 
 
 def _socket_path(event: Socket) -> str:

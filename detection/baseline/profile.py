@@ -95,10 +95,10 @@ class ClassProfile:
     """
 
     __slots__ = (
-        "_bound", "_config", "_dirty", "_exact", "_fold_at", "_folded", "_open", "burst_slots", "burst_units",
+        "_bound", "_config", "_dirty", "_exact", "_fold_at", "_folded", "burst_slots", "burst_units",
         "condemned", "duplicates", "evicted", "incidences", "instances", "loss_left", "losses", "members", "observed",
-        "overflow", "quarantine", "slot_duplicates", "slot_incidences", "slot_uniques", "slots", "uniques", "units",
-        "was_churning", "was_stable", "windows",
+        "open_units", "overflow", "quarantine", "slot_duplicates", "slot_incidences", "slot_uniques", "slots", "uniques",
+        "units", "was_churning", "was_stable", "windows",
     )  # fmt: skip
 
     def __init__(self, config: ProfileConfig, behaviour: str = "") -> None:
@@ -122,7 +122,7 @@ class ClassProfile:
         self.was_stable = False
         self.was_churning = False
         self._dirty = False
-        self._open: dict[str, dict[int, int]] = {}  # instance → row → times
+        self.open_units: dict[str, dict[int, int]] = {}  # instance → row → times, in the unit that is open
         self._bound: tuple[int, float] = (-1, 1.0)
 
     def use(self, config: ProfileConfig) -> None:
@@ -147,9 +147,9 @@ class ClassProfile:
 
     def touch(self, row: int, instance: str, times: int = 1) -> None:
         """The member in that row happened `times` in the open unit of `instance`."""
-        unit = self._open.get(instance)
+        unit = self.open_units.get(instance)
         if unit is None:
-            unit = self._open[instance] = {}
+            unit = self.open_units[instance] = {}
         unit[row] = unit.get(row, 0) + times
 
     def see(self, member: Member, instance: str, now_ns: int, times: int = 1) -> None:
@@ -233,7 +233,7 @@ class ClassProfile:
 
         A slot with losses is no evidence of absence: its units are not counted, its members stay.
         """
-        opened, self._open = self._open, {}
+        opened, self.open_units = self.open_units, {}
         dirty, self._dirty = self._dirty, False
         for unit in opened.values():
             self._count(unit, now_ns)
@@ -246,10 +246,10 @@ class ClassProfile:
         seen: dict[int, int] = {}
         names = tuple(instances)
         for instance in names:
-            unit = self._open.pop(instance, {})
+            unit = self.open_units.pop(instance, {})
             self._count(unit, now_ns)
             seen.update(unit)
-        dirty, self._dirty = self._dirty, self._dirty and bool(self._open)
+        dirty, self._dirty = self._dirty, self._dirty and bool(self.open_units)
         if dirty or not names:
             return
         self._close([(names, seen)])

@@ -9,6 +9,7 @@ that different behaviours do not collapse by being long.
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2s
 
 MAX_TEMPLATE = 320
@@ -48,6 +49,8 @@ _LIBRARIES = re.compile(
     r"|^.{1,200}?/(?:site-packages|dist-packages|node_modules|vendor/bundle|\.cargo/registry|\.m2/repository)(?=/)"
 )
 _LOADER = "/etc/ld.so.cache"
+_SYSTEM = ("/usr/lib/", "/lib/", "/usr/share/", "/usr/include/", "/usr/lib64/", "/lib64/", "/usr/libexec/")
+_KEY_FILES = (".key", ".p12", ".pfx", ".jks", ".keytab", ".kdbx")
 
 # Names that programs make up: a text that must occur, what is replaced, by what. Only pids, counts, hashes and
 # chance go.
@@ -135,6 +138,7 @@ def _proc_template(match: re.Match[str]) -> str:
     return f"/proc/{who}{match[2] + '/<tid>' if match[2] else ''}{match[3] + '/<n>' if match[3] else ''}"
 
 
+@lru_cache(maxsize=4096)
 def component(part: str, loose: bool = False) -> str:
     """One component as a template. `loose`: in a directory for temporary files, where doubtful names are made up."""
     if not part or part.startswith("<"):
@@ -376,6 +380,8 @@ def file_path(path: str) -> str:
 
 def is_installation(path: str) -> bool:
     """Whether it is a library or a data file of installed software, whose reading says no more than that it runs."""
+    if path.startswith(_SYSTEM):
+        return not path.endswith(_KEY_FILES) and "/private/" not in path
     return (path == _LOADER or _LIBRARIES.match(path) is not None) and not read_is_exact(path)
 
 
