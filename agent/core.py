@@ -91,7 +91,7 @@ class Core:
                 if identified is None or event.__class__ is Exit:  # an exit shows nothing to learn or judge
                     continue
                 container = identified.container
-                if container is not None and (waiting or not container.complete) and waiting.wants(identified):
+                if container is not None and (not container.complete or waiting.held) and waiting.wants(identified):
                     waiting.hold(identified, max(self._now_ns, event.head.time_ns))
                 else:
                     self._judge(identified)

@@ -24,6 +24,8 @@ class _Queue:
 class Waiting:
     """Holds events back, never reorders those of one container. Times are those of the caller, in nanoseconds.
 
+    `held` is how many wait now; `expired` and `overflowed` count those that waited in vain.
+
     A container's first event starts its time; what comes after that time goes on at once, known or not.
     """
 
@@ -33,12 +35,12 @@ class Waiting:
         self._each = each
         self._queues: OrderedDict[str, _Queue] = OrderedDict()
         self._given_up: OrderedDict[str, None] = OrderedDict()
-        self._held = 0
+        self.held = 0
         self.overflowed = 0
         self.expired = 0
 
     def __len__(self) -> int:
-        return self._held
+        return self.held
 
     def __contains__(self, container_id: str) -> bool:
         return container_id in self._queues
@@ -62,13 +64,13 @@ class Waiting:
         if queue is None:
             queue = self._queues[container.id] = _Queue(now_ns + self._patience_ns)
         queue.events.append(identified)
-        self._held += 1
+        self.held += 1
 
     def ready(self, now_ns: int, described: Callable[[str], bool]) -> Iterator[Identified]:
         """What goes on now, each container's events in order: described, out of time, or over the bounds."""
         for container_id, queue in list(self._queues.items()):
             known = described(container_id)
-            crowded = len(queue.events) > self._each or self._held > self._most
+            crowded = len(queue.events) > self._each or self.held > self._most
             if known or crowded or now_ns >= queue.until_ns:
                 yield from self._let_go(container_id, queue, known=known, crowded=crowded)
 
@@ -79,7 +81,7 @@ class Waiting:
 
     def _let_go(self, container_id: str, queue: _Queue, *, known: bool, crowded: bool) -> Iterator[Identified]:
         del self._queues[container_id]
-        self._held -= len(queue.events)
+        self.held -= len(queue.events)
         if not known:
             self._give_up(container_id)
             self.overflowed += len(queue.events) if crowded else 0

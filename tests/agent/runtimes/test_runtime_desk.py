@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,30 @@ def test_what_is_no_socket_is_refused_with_what_to_write(text: str) -> None:
     """No TCP: a runtime's API without its socket's permissions is everybody's."""
     with pytest.raises(ValueError, match="write /path"):
         parse_socket(text)
+
+
+def _silent(connection: socket.socket, over: threading.Event) -> None:
+    over.wait(20)
+
+
+def _noise(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(b"\xff" * 70_000)
+    connection.recv(1)
+
+
+@pytest.mark.parametrize("kind", ["cri", "docker"])
+@pytest.mark.parametrize("talk", [_silent, _noise])
+def test_a_hostile_socket_holds_up_nobody_and_is_named(hostile: Any, until: Any, kind: str, talk: Any) -> None:
+    """The real clients behind the desk: every question is answered DOWN within the deadline, then refused at once."""
+    desk = Desk([Socket(kind, hostile(talk).path, told=True)], pace=Pace(backoff_s=(5, 5)))
+    desk.start()
+    try:
+        runtime = "docker" if kind == "docker" else "cri-containerd"
+        accepted = [i for i in (f"{n:064x}" for n in range(100)) if desk.ask(Question(i, runtime))[0] is Standing.UP]
+        assert {a.id for a in _answers(desk, until, len(accepted))} == set(accepted)
+        assert desk.states()[0].state in ("silent", "garbled", "unreachable")
+        begun = time.monotonic()
+        assert all(desk.ask(Question(f"{n:064x}", runtime)) == (Standing.DOWN, kind) for n in range(1000))
+        assert time.monotonic() - begun < 1
+    finally:
+        desk.stop()
