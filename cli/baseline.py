@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.learn.examples import would_raise
+from agent.learn.habits import habits_of
 from agent.learn.store import ProfileFileError, read_profiles
 from detection.baseline.archive import profile_to_dict
+from detection.baseline.budget import state_of
+from detection.baseline.interval import sample_coverage
 from detection.baseline.keys import ClassKey, Phase
 from detection.baseline.profile import ClassProfile, Held, Member, Profile, ProfileConfig
 from detection.finding import Severity
@@ -104,13 +108,24 @@ def _summary(profile: Profile) -> dict[str, Any]:
         "workload": profile.workload,
         "version": profile.version,
         "classes": {str(key): _class_summary(known) for key, known in profile.classes.items()},
+        "budget": _budget(profile),
     }
 
 
+def _budget(profile: Profile) -> dict[str, Any] | None:
+    habits = habits_of(profile)
+    if habits is None:
+        return None
+    state = state_of(*habits)
+    return {**asdict(state), "status": state.status.value, "sentence": state.sentence}
+
+
 def _class_summary(known: ClassProfile) -> dict[str, Any]:
+    covered = sample_coverage(known.slot_incidence)
     return {
         "state": known.state.value,
         "completeness": round(known.completeness, 6),
+        "completeness_95": [round(share, 6) for share in (covered.low, covered.high)],
         "unseen_upper": round(known.unseen_upper, 6),
         "unseen_items": round(known.unseen_items, 2),
         "units": known.units,
@@ -177,6 +192,9 @@ def _show(console: Console, profile: Profile, limit: int) -> None:
             console.print(Text("  held back, not learned:", style="yellow"))
             console.print(_members(known.quarantine.values(), limit, "held"))
     console.print()
+    if told := _budget(profile):
+        line = Text(f"Budget of {told['per_week']:g} false anomalies a week ", style="bold")
+        console.print(line.append(told["sentence"], style="default"))
     console.print(Text("What would raise an alarm now", style="bold"))
     for kind, member, surprise, severity in would_raise(profile):
         console.print(Text(f"  {_label(severity):14} surprise {surprise:4.1f}  {kind:6} {_clean(member)}"))
@@ -186,8 +204,10 @@ def _class_line(key: ClassKey, known: ClassProfile) -> Text:
     state = known.state.value
     when = "" if key.phase is Phase.STEADY else f" during {key.phase.value}"
     line = Text(f"{_TITLES[key.behaviour]}{when} ", style="bold").append(state, style=_STYLES[state])
+    covered = sample_coverage(known.slot_incidence)
+    between = f" ({100 * covered.low:.1f}-{100 * covered.high:.1f} %)" if known.members else ""
     line.append(
-        f"  {100 * known.completeness:.1f} % complete; the next unit brings something new in at most "
+        f"  {100 * known.completeness:.1f} % complete{between}; the next unit brings something new in at most "
         f"{100 * known.unseen_upper:.2f} % of cases ({known.units} units, {len(known.instances)} instances, "
         f"about {known.unseen_items:.0f} behaviours still unseen)"
     )

@@ -2,12 +2,13 @@
 
 from ipaddress import ip_address
 
+from agent.learn.habits import habits_of
 from detection.baseline.keys import CLASSES
 from detection.baseline.peers import egress_member, listen_member
 from detection.baseline.priors import OUTSIDE, listen_touches, path_touches, peer_touches, program_touches, read_touches
 from detection.baseline.privileges import call_touches, credential_touches
 from detection.baseline.profile import Profile
-from detection.baseline.score import Novelty, ScoreConfig, score
+from detection.baseline.score import Habits, Novelty, ScoreConfig, score
 from detection.baseline.templates import deed_member, exec_member, file_member, write_member
 from detection.finding import Severity
 
@@ -17,13 +18,15 @@ _TCP = 6
 def would_raise(profile: Profile, config: ScoreConfig | None = None) -> list[tuple[str, str, float, Severity | None]]:
     """Class, member, surprise and severity (None: not reported) of some behaviours the profile does not know.
 
-    The actor is the program that acts most in this class, so that the examples fit the workload.
+    The actor is the program that acts most in this class, so that the examples fit the workload. Where the profile
+    brings its record along, the budget has its say.
     """
-    found = []
+    found, brought = [], habits_of(profile)
     for novelty in _examples(profile):
         known = profile.of(novelty.behaviour)
         if known.find(novelty.member) is None:
-            verdict = score(novelty, known, config or ScoreConfig())
+            habits = Habits(novelty.behaviour, *brought) if brought else None
+            verdict = score(novelty, known, config or ScoreConfig(), habits)
             found.append((novelty.behaviour, novelty.member, verdict.surprise, verdict.severity))
     return found
 

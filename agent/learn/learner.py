@@ -8,6 +8,7 @@ from agent.events import Call, Exec
 from agent.learn.actor import Behaviour, parent_marker
 from agent.learn.behaviour import behaviours_of, is_behaviour
 from agent.learn.config import LearnConfig
+from agent.learn.habits import note_habits
 from agent.learn.image import Images
 from agent.learn.judge import Case, Judge
 from agent.learn.links import Link, Links, novelty_key
@@ -66,7 +67,7 @@ class Learner:
         self._refused = 0
         self._retired = 0
         self._broken_files = self._broken_records = 0
-        self._window = self._config.budgeted().window
+        self._budget = self._config.budgeted()
 
     def observe(self, identified: Identified) -> Observation:
         """Learn from an event and say what was novel about it. A known exec costs a few microseconds.
@@ -309,7 +310,7 @@ class Learner:
     def save(self, path: Path, now_ns: int = 0) -> None:
         """Write all profiles atomically. Raises: ProfileFileError."""
         for tracked in self._tracked.values():
-            tracked.note()
+            note_habits(tracked.profile, tracked.record, self._budget)
         write_profiles(path, self.profiles(), now_ns or self._closed_ns)
 
     def load(self, path: Path) -> ProfileFileError | None:
@@ -359,7 +360,7 @@ class Learner:
         return config
 
     def _adopt(self, profile: Profile) -> Tracked:
-        tracked = Tracked(profile, self._window)
+        tracked = Tracked(profile, self._budget.window)
         self._broken_records += tracked.broken
         tracked.fleet, tracked.before = self._fleet.pop(tracked.key, (None, ""))
         self._tracked[tracked.key] = tracked

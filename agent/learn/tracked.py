@@ -1,5 +1,6 @@
 """One profile while it is being learned: its instances, and what their fleet knows."""
 
+from agent.learn.habits import RECORD
 from agent.learn.lives import Life, begins
 from agent.workload import Identified
 from detection.baseline.conformal import WINDOW, Calibration, CalibrationError
@@ -7,7 +8,6 @@ from detection.baseline.keys import KEYS, Phase
 from detection.baseline.profile import ClassProfile, Member, Profile, State
 from detection.baseline.score import NEARLY
 
-_RECORD = "calibration"
 _OTHERS = {phase: tuple(other for other in Phase if other is not phase) for phase in Phase}
 
 
@@ -30,16 +30,12 @@ class Tracked:
         self.record = self._record(window)
 
     def _record(self, window: int) -> Calibration:
-        data = self.profile.notes.get(_RECORD)
+        data = self.profile.notes.get(RECORD)
         try:
             return Calibration(window) if data is None else Calibration.from_dict(data, window)
         except CalibrationError:
             self.broken = True
             return Calibration(window)
-
-    def note(self) -> None:
-        """Put the record into the profile, which is about to be saved."""
-        self.profile.notes[_RECORD] = self.record.to_dict()
 
     def begin(self, identified: Identified, instance: str) -> Life:
         """An instance is seen for the first time."""

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent.learn.store import write_profiles
+from agent.learn.habits import note_habits
+from agent.learn.store import read_profiles, write_profiles
 from cli.baseline import command
+from detection.baseline.budget import BudgetConfig
+from detection.baseline.conformal import Calibration
 from detection.baseline.profile import Profile, ProfileConfig
 
 WEB, API = "k8s/shop/deployment/web/web", "k8s/shop/deployment/api/api"
@@ -51,6 +54,20 @@ def test_show_prints_members_and_what_would_raise_an_alarm(file: Path) -> None:
     assert "/bin/httpd → /bin/cgi <n>" in text
     assert "What would raise an alarm now" in text
     assert "high" in text
+
+
+def test_show_says_how_far_the_budget_is_kept_and_how_sure_the_estimate_is(file: Path) -> None:
+    (profile, *_) = read_profiles(file, ProfileConfig())
+    record, budget = Calibration(), BudgetConfig()
+    for _ in range(300):
+        record.advance(("exec",))
+    note_habits(profile, record, budget)
+    write_profiles(file, [profile], 1)
+    _, text = run("show", profile.workload, "--file", str(file))
+    assert "Budget of 1 false anomalies a week not yet provable: 0.03 of 1 weeks watched" in text
+    assert "100.0 % complete (98.4-100.0 %)" in text
+    (told,) = json.loads(run("list", "--file", str(file), "--format", "json")[1])
+    assert (told["budget"]["status"], told["budget"]["alarms"]) == ("unproven", 0)
 
 
 def test_nothing_in_a_profile_reaches_the_terminal_as_a_control(file: Path) -> None:
