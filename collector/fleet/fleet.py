@@ -42,7 +42,7 @@ class FleetOptions:
     inherit: float = 0.25
     keep_days: int = 90
     max_profiles_per_agent: int = 4096
-    max_agents_per_profile: int = 1024
+    max_agents_per_profile: int = 256
     merges_kept: int = 256
 
 
@@ -118,27 +118,37 @@ class Fleet:
                 result, number = "repeated", told.number
             elif told.base and not (head is not None and follows and told.base == head.number):
                 result, number = "whole_asked", 0
-            elif head is None and not self._has_room(link.agent_id, told.key):
+            elif head is None and not await self._make_room(link.agent_id, told.key):
                 result, number = "refused", told.number
             else:
-                await self._keep(link.agent_id, told, head)
-                result, number = "stored", told.number
+                kept = await self._keep(link.agent_id, told, head)
+                result, number = "stored" if kept else "refused", told.number
         self._metrics.count("profiles", result=result)
         if number:
             link.announce(told.key)
         return number
 
-    def _has_room(self, agent_id: str, key: ProfileKey) -> bool:
-        """One agent may not fill the store, and one workload not the merge."""
+    async def _make_room(self, agent_id: str, key: ProfileKey) -> bool:
+        """One agent may not fill the store, and one workload not the merge: there the longest gone makes room."""
         limits = self._options
-        crowded = len(self._heads.get(key, ())) >= limits.max_agents_per_profile
-        return not crowded and self._told.get(agent_id, 0) < limits.max_profiles_per_agent
+        if self._told.get(agent_id, 0) >= limits.max_profiles_per_agent:
+            return False
+        heads = self._heads.get(key, {})
+        if len(heads) < limits.max_agents_per_profile:
+            return True
+        oldest = min(heads, key=lambda agent: heads[agent].seen_ns)
+        if heads[oldest].seen_ns > time.time_ns() - int(limits.merge.gone_s * 1e9):
+            return False
+        await self._write(lambda: self._store.forget(oldest, key))
+        del heads[oldest]
+        self._told[oldest] -= 1
+        return True
 
-    async def _keep(self, agent_id: str, told: Update, head: Head | None) -> None:
+    async def _keep(self, agent_id: str, told: Update, head: Head | None) -> bool:
         now_ns = time.time_ns()
         body = await self._in_pool(lambda: self._whole(agent_id, told))
         if body is None:
-            return
+            return False
         first_ns = head.first_ns if head is not None else now_ns
         fresh = Head(told.run_id, told.number, self._ordinal + 1, now_ns, first_ns)
         await self._write(lambda: self._store.put(agent_id, told.key, fresh, told.snapshot.closed_ns, body))
@@ -148,6 +158,7 @@ class Fleet:
         self._versions.setdefault(told.key[0], set()).add(told.key[1])
         self._dirty.add(told.key)
         self._metrics.set("fleet_profiles", len(self._heads))
+        return True
 
     def _whole(self, agent_id: str, told: Update) -> bytes | None:
         """The profile with these changes, packed. In the pool's thread."""
@@ -221,12 +232,18 @@ class Fleet:
         return bool(others) or self._predecessor(key) is not None or self._book.of(*key) is not None
 
     def _predecessor(self, key: ProfileKey) -> str | None:
-        """The version of this workload that appeared last before this one."""
+        """The version of this workload that appeared last before this one.
+
+        Versions one agent alone tells of do not count where there are others: else it could make predecessors up.
+        """
         workload, version = key
-        ages = {v: min(h.first_ns for h in self._heads[workload, v].values()) for v in self._versions.get(workload, ())}
-        own = ages.pop(version, math.inf)
-        older = [(age, v) for v, age in ages.items() if age < own]
-        return max(older)[1] if older else None
+        told = {v: self._heads[workload, v] for v in self._versions.get(workload, ()) if self._heads.get((workload, v))}
+        own = min((head.first_ns for head in told.pop(version, {}).values()), default=math.inf)
+        ages = {v: min(head.first_ns for head in heads.values()) for v, heads in told.items()}
+        older = [v for v, age in ages.items() if age < own]
+        most = max((len(told[v]) for v in older), default=0)
+        real = [v for v in older if len(told[v]) >= min(self._options.merge.agents, most)]
+        return max(real, key=lambda v: (ages[v], v)) if real else None
 
     def _merge(self, key: ProfileKey, before: str | None, number: int) -> Merged:
         """In the pool's thread."""

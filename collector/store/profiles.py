@@ -73,6 +73,12 @@ class ProfileStore:
                 names = {"agent_id": agent_id, "profile": digest(key), "workload": key[0], "version": key[1]}
                 connection.execute(insert(profiles).values(**names, **values))
 
+    def forget(self, agent_id: str, key: ProfileKey) -> None:
+        """Delete what one agent told of one profile."""
+        where = (profiles.c.agent_id == agent_id, profiles.c.profile == digest(key))
+        with self._store.writing() as connection:
+            connection.execute(delete(profiles).where(*where))
+
     def trim(self, before_ns: int) -> int:
         """Delete what was told before then and not since; how many."""
         with self._store.writing() as connection:
