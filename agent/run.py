@@ -45,7 +45,7 @@ from detection.rules import load_compiled
 
 log = logging.getLogger(__name__)
 
-_QUEUE_BYTES = 2 << 20
+_QUEUE_BYTES = 6 << 20
 _READ_TIMEOUT_S = 1.0
 _LAST_READ_S, _LAST_S = 0.002, 1.0
 _PUMP_S = 0.02
