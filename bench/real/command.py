@@ -23,7 +23,7 @@ from bench.real.redis import REDIS
 from bench.real.sieve import sieve
 from bench.real.web import WEB
 from bench.real.workload import Workload
-from bench.real.world import USUAL, Journal, RealWorld, chosen, read_journal, started
+from bench.real.world import USUAL, Journal, Pace, RealWorld, chosen, read_journal, started
 from detection.finding import Severity
 
 ALL: tuple[Workload, ...] = (NGINX, REDIS, POSTGRES, WEB, BUILD_LOOP, CRON)
@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workloads", default=",".join(w.name for w in ALL))
     run.add_argument("--name", default="run", help="of the recording and its journal below build/bench/real")
     run.add_argument("--slot", type=float, default=5, help="seconds between readings of the kernel's counts")
+    run.add_argument("--hurry", type=float, default=1, help="deeds come so many times as often")
+    run.add_argument("--tag", default=USUAL.tag, help="short name of this world, where two run on one machine")
     run.add_argument("--no-record", action="store_true")
     run.add_argument("--no-intrusions", action="store_true")
     run.set_defaults(act=_run)
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     judge.set_defaults(act=_judge)
     small = commands.add_parser("sieve", help="drop from a run's recording what the host's own processes opened")
     small.add_argument("--name", default="run")
+    small.add_argument("--tag", default=USUAL.tag)
     small.set_defaults(act=_sieve)
     return parser
 
@@ -68,7 +71,8 @@ def _run(options: argparse.Namespace) -> int:
     path.unlink(missing_ok=True)
     journal_path.unlink(missing_ok=True)
     journal = Journal(journal_path)
-    world = RealWorld(HOME, chosen(options.workloads.split(","), ALL), journal)
+    pace = Pace(options.tag, hurry=options.hurry)
+    world = RealWorld(HOME / options.tag, chosen(options.workloads.split(","), ALL), journal, pace)
     recorder = None if options.no_record else _record(path, options.slot)
     try:
         with world.up():
@@ -129,7 +133,7 @@ def intrude(world: RealWorld, journal: Journal, todo: Sequence[Intrusion], betwe
 def _sieve(options: argparse.Namespace) -> None:
     path = HOME / f"{options.name}.vrec"
     smaller = path.with_suffix(".small")
-    sieve(path, smaller, USUAL.tag)
+    sieve(path, smaller, options.tag)
     smaller.replace(path)
 
 

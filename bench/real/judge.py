@@ -59,7 +59,9 @@ class WatchedLearner(Learner):
         self._containers = containers
 
     def observe(self, identified: Identified) -> Observation:
-        container = identified.container
+        container, target = identified.container, identified.target
+        if container is None and target is not None and target.container_id in self._containers:
+            return super().observe(identified)  # someone asks a container to stop
         if container is None or container.id not in self._containers:
             return Observation(identified)
         name = short(identified.workload.key)
@@ -78,6 +80,8 @@ class WatchedLearner(Learner):
 
     def _plot(self, now_ns: int) -> None:
         for row in self.states():
+            if not row.workload.startswith("k8s/"):
+                continue
             label = row.behaviour if row.phase == Phase.STEADY else f"{row.behaviour}/{row.phase}"
             key = (short(row.workload), label)
             curve = self._course.curves.setdefault(key, [])

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _CANDIDATES = tuple(ipaddress.IPv4Network(f"10.{n}.78.0/24") for n in (213, 217, 221, 229, 233))
-_WORLD = ("198.51.100.66", "203.0.113.66", "192.0.2.66")  # of ranges reserved for documentation, RFC 5737
+# Of the ranges reserved for documentation, RFC 5737.
+_WORLD = tuple(f"{net}.{host}" for host in range(66, 74) for net in ("198.51.100", "203.0.113", "192.0.2"))
 _NETNS = Path("/run/netns")
 _A, _IN = 1, 1
 
