@@ -11,7 +11,9 @@ from cli.demo.errors import DemoError
 BRIDGE = "vedette-demo"
 _CANDIDATES = tuple(ipaddress.IPv4Network(f"10.{n}.77.0/24") for n in (213, 217, 221, 229, 233))
 # The intruder's server has an address of the ranges reserved for documentation (RFC 5737).
-_OUTSIDE = tuple(ipaddress.IPv4Network(f"{a}/32") for a in ("198.51.100.66", "203.0.113.66", "192.0.2.66"))
+_OUTSIDE = tuple(
+    ipaddress.IPv4Network(f"{net}.{a}/32") for net in ("198.51.100", "203.0.113", "192.0.2") for a in (66, 67, 68)
+)
 
 
 @dataclass(frozen=True, slots=True)
