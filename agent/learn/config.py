@@ -30,7 +30,7 @@ class LearnConfig:
     inherit: float = 0.25
     max_links: int = 65_536
     max_condemned_processes: int = 4096
-    cache: int = 8192
+    cache: int = 4096
 
     def budgeted(self) -> BudgetConfig:
         """The budget in slots. Raises: ValueError where it or the slot is not above 0."""

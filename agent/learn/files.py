@@ -26,7 +26,7 @@ _UPPER = Touch(0.5, "the file was put into the container after it began; it is n
 
 def opened(identified: Identified, event: Open) -> Behaviour | None:
     """A file opened for writing is written, any other read; None for one that came with the software that reads it."""
-    path = "memfd:*" if event.file_flags & FileFlag.MEMFD else event.path
+    path = "memfd:" if event.file_flags & FileFlag.MEMFD else event.path
     if event.file_flags & _WRITES:
         return changed(identified, path, "")
     later = identified.container is not None and bool(event.file_flags & FileFlag.UPPER_LAYER)

@@ -78,7 +78,7 @@ def _same(event: Call) -> tuple[int, int] | None:  # noqa: PLR0911 - one case fo
         case CallKind.IO_URING_SETUP:
             return args[1], 0
         case CallKind.MEMFD_CREATE:
-            return args[0], int.from_bytes(event.text.encode()[:7], "little")
+            return args[0], int.from_bytes(event.text.encode("utf-8", "replace")[:7], "little")
         case _:
             return None
 

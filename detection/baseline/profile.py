@@ -97,8 +97,8 @@ class ClassProfile:
     __slots__ = (
         "_bound", "_config", "_dirty", "_exact", "_fold_at", "_folded", "burst_slots", "burst_units",
         "condemned", "duplicates", "evicted", "incidences", "instances", "loss_left", "losses", "members", "observed",
-        "open_units", "overflow", "quarantine", "slot_duplicates", "slot_incidences", "slot_uniques", "slots", "uniques",
-        "units", "was_churning", "was_stable", "windows",
+        "open_units", "overflow", "quarantine", "slot_duplicates", "slot_incidences", "slot_uniques", "slots",
+        "uniques", "units", "was_churning", "was_stable", "windows",
     )  # fmt: skip
 
     def __init__(self, config: ProfileConfig, behaviour: str = "") -> None:

@@ -175,7 +175,7 @@ def _looks_random(word: str, after_tmp: bool, doubtful: bool) -> bool:
 
 
 def _placeholder(match: re.Match[str]) -> str:
-    return "<hex>" if match.lastgroup == "short" else f"<{match.lastgroup}>"
+    return "<n>" if match.lastgroup == "short" else f"<{match.lastgroup}>"  # some short hashes have digits only
 
 
 def program(path: str, argv0: str = "") -> str:
