@@ -57,10 +57,10 @@ def costs() -> dict[str, float]:
         for _ in range(2000)
     ]
     for name, events in (("known", known), ("novel", novel)):
-        started = time.perf_counter()
+        started = time.thread_time()
         for event in events:
             shop.learner.observe(event)
-        found[name] = (time.perf_counter() - started) / len(events) * 1e6
+        found[name] = (time.thread_time() - started) / len(events) * 1e6
     return found
 
 

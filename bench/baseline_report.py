@@ -94,8 +94,8 @@ by necessity. How conservative the promise is (at 95 %, for all times at once): 
 how many times the truth it was (median).""",
         ("workload", "tail", "units", "80 %", "90 %", "95 %", "coverage", "promise", "÷ truth", "nothing left"),
         [
-            (c.shape, c.tail, str(c.units), *map(_share, (*c.held, c.coverage, c.bound)), f"{c.excess:.1f}",
-             _share(c.empty))
+            (c.shape, c.tail, str(c.units), *map(_share, (*c.held, c.coverage, c.bound)),
+             "–" if c.empty == 1.0 else f"{c.excess:.1f}", _share(c.empty))
             for c in coverages
         ],
     )  # fmt: skip
