@@ -57,6 +57,14 @@ def _audit_file(text: str) -> tuple[str, Path]:
 @click.option("--audit-webhook-plain", is_flag=True, help="The webhook without TLS (loopback only).")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 @click.option("--heartbeat", type=float, default=15.0, show_default=True, help="Seconds between stream heartbeats.")
+@click.option(
+    "--quorum", type=click.IntRange(1, 100), default=2, show_default=True,
+    help="Agents and containers that must show a behaviour before replicas elsewhere take it for normal.",
+)  # fmt: skip
+@click.option(
+    "--quorum-share", type=click.FloatRange(0.0, 1.0), default=0.5, show_default=True,
+    help="Share of a workload's agents that make a behaviour normal which had raised an alarm.",
+)  # fmt: skip
 @click.option("--keep-days", type=click.IntRange(1), default=30, show_default=True, help="Retention.")
 def command(
     listen: tuple[str, ...],
@@ -70,11 +78,15 @@ def command(
     audit_webhook_plain: bool,
     metrics_listen: str | None,
     heartbeat: float,
+    quorum: int,
+    quorum_share: float,
     keep_days: int,
 ) -> None:
     """Receive findings, join them with audit logs, serve incidents."""
     from collector.config import Config, Retention, TlsFiles, host_port  # noqa: PLC0415
     from collector.errors import CollectorError  # noqa: PLC0415
+    from collector.fleet import FleetOptions  # noqa: PLC0415
+    from detection.baseline.merge import FleetConfig  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -94,6 +106,7 @@ def command(
                 metrics_listen=host_port("--metrics-listen", metrics_listen) if metrics_listen else None,
                 heartbeat_s=heartbeat,
                 retention=Retention(days=keep_days),
+                fleet=FleetOptions(merge=FleetConfig(agents=quorum, instances=quorum, share=quorum_share)),
             )
         )
     except CollectorError as error:
