@@ -83,6 +83,8 @@ def _closing(told: Told, kept: Path | None) -> Iterator[str]:
     yield _NOTE
     quiet, total = told.quiet, told.times["total_s"]
     yield f"Before the intrusion: {quiet.incidents} incidents, {quiet.findings} findings of medium severity or higher."
+    if quiet.elsewhere:
+        yield f"Elsewhere on this machine: {quiet.elsewhere} incidents, which are not about the demo's workloads."
     yield f"The agent lost {_lost(told)} events. It all took {total:.0f} s."
     if kept is None:
         yield "To look closer: `vedette demo --keep`, or `--format json`; what the screen means: docs/demo.md."

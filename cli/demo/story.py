@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.demo.controlplane import HUMAN
+from cli.demo.pods import NAMESPACE
 from collector.plain import plain
 
+_OURS = f"k8s/{NAMESPACE}/"
 _SERIOUS = ("medium", "high", "critical")
 _NEEDED = (("anomalies", 1), ("runtime rules", 3), ("audit rules", 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """What was raised before the intrusion began."""
+    """What was raised about the demo's workloads before the intrusion began, and how much elsewhere on the machine."""
 
     incidents: int
     findings: int  # of medium severity or higher
-    titles: tuple[str, ...] = ()  # of these findings: something else on this machine may have raised them
+    titles: tuple[str, ...] = ()  # of these findings
+    elsewhere: int = 0  # incidents, whenever they were raised
 
     def as_dict(self) -> dict[str, int]:
         """As the JSON document has it."""
@@ -45,10 +48,18 @@ def quiet_before(
     of medium severity or higher on events before it, whenever they arrived. An incident raised later may well
     reach back: what the collector knew of the same containers is part of it.
     """
+    incidents = list(incidents)
+    foreign = {i["id"] for i in incidents if i["findings"] and not any(_is_ours(f) for f in i["findings"])}
     early = {i["id"] for i in incidents if i["last_ns"] < began_ns and not i["superseded_by"]}
-    serious = [f for f in findings if f["time_ns"] < began_ns and f["severity"] in _SERIOUS]
+    serious = [f for f in findings if f["time_ns"] < began_ns and f["severity"] in _SERIOUS and _is_ours(f)]
     titles = dict.fromkeys(plain(f["title"], 100) for f in serious)
-    return Quiet(len(early | set(raised)), len(serious), tuple(titles)[:5])
+    return Quiet(len((early | set(raised)) - foreign), len(serious), tuple(titles)[:5], len(foreign))
+
+
+def _is_ours(finding: Mapping[str, Any]) -> bool:
+    """Not about a container, service or host that was there before the demo: the audit log is all ours."""
+    workloads = [e["id"] for e in finding["entities"] if e["kind"] == "workload"]
+    return not workloads or any(w.startswith(_OURS) for w in workloads)
 
 
 def judge(incidents: Sequence[Mapping[str, Any]], quiet: Quiet) -> Verdict:

@@ -80,5 +80,13 @@ def test_what_happened_before_the_intrusion_breaks_the_silence() -> None:
     assert missing == ("silence before the intrusion (2 incidents, 1 findings; title 0)",)
 
 
+def test_what_happens_elsewhere_on_the_machine_is_counted_apart() -> None:
+    foreign = _finding(0, "rule", "runtime") | {"time_ns": 50, "entities": [{"kind": "workload", "id": "container/db"}]}
+    ours = foreign | {"entities": [{"kind": "workload", "id": "k8s/shop/deployment/web/web"}]}
+    elsewhere = _incident() | {"id": "i0", "first_ns": 40, "last_ns": 50, "findings": [foreign]}
+    assert quiet_before(["i0"], [elsewhere], [foreign], 100) == Quiet(0, 0, (), 1)
+    assert quiet_before(["i0"], [elsewhere | {"findings": [ours]}], [ours], 100) == Quiet(1, 1, ("title 0",))
+
+
 def test_an_incident_raised_later_may_reach_back() -> None:
     assert quiet_before([], [_incident() | {"first_ns": 40}], [], 100) == _SILENCE
