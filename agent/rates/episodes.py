@@ -25,7 +25,8 @@ class _Episode:
 
 
 class Episodes:
-    """A miner that runs for hours is one finding whose count grows; something else that begins meanwhile is another.
+    """A miner that runs for hours is one finding whose count grows; a window in which something else is the most
+    improbable makes another.
 
     Bounded by the containers `keep` is told of.
     """
@@ -49,14 +50,28 @@ class Episodes:
             self._pause(container.id, episode)
             return None
         features = frozenset(s.name for s in verdict.standout)
-        if episode is None or not features <= episode.features or verdict.severity > episode.finding.severity:
-            known = episode.features if episode is not None else frozenset()
-            episode = _Episode(self._finding(container, workload, window, model, verdict), features | known)
-            self._open[container.id] = episode
-            return episode.finding
-        episode.quiet = 0
-        episode.finding = replace(episode.finding, count=episode.finding.count + 1, last_ns=window.end_ns)
-        return episode.finding
+        known = episode.features if episode is not None else frozenset()
+        if episode is None or (verdict.standout and verdict.standout[0].name not in known):
+            finding = self._finding(container, workload, window, model, verdict)
+        else:
+            finding = self._again(episode.finding, workload, window, verdict)
+        self._open[container.id] = _Episode(finding, features | known)
+        return finding
+
+    def _again(self, finding: Finding, workload: Workload, window: RateWindow, verdict: Verdict) -> Finding:
+        """One window more of what was reported; with what is said of it now, where it has become worse."""
+        assert verdict.severity is not None
+        finding = replace(finding, count=finding.count + 1, last_ns=window.end_ns)
+        if verdict.severity <= finding.severity:
+            return finding
+        return replace(
+            finding,
+            severity=verdict.severity,
+            surprise=_surprise(verdict.p),
+            title=_title(workload.key, verdict),
+            reason=" ".join(verdict.reasons),
+            fields=_fields(window, verdict),
+        )
 
     def _pause(self, container_id: str, episode: _Episode | None) -> None:
         if episode is not None:
@@ -69,7 +84,6 @@ class Episodes:
     ) -> Finding:
         assert verdict.severity is not None
         found = verdict.standout
-        what = "; ".join(s.shown for s in found[:2])
         entities = [*container_entities(container), Entity(EntityKind.WORKLOAD, workload.key)]
         entities += [Entity(EntityKind.NODE, self._node)] if self._node else []
         return Finding(
@@ -78,7 +92,7 @@ class Episodes:
             source=Source.RUNTIME,
             kind=Kind.ANOMALY,
             rule_id=RULE,
-            title=f"{workload.key} does things at rates never seen of it: {what or 'an unusual mixture'}",
+            title=_title(workload.key, verdict),
             severity=verdict.severity,
             reason=" ".join(verdict.reasons),
             techniques=verdict.techniques,
@@ -94,6 +108,11 @@ class Episodes:
     def _id(self, container_id: str, end_ns: int, verdict: Verdict) -> str:
         parts = (self._node, RULE, container_id, str(end_ns), *(s.name for s in verdict.standout))
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def _title(workload: str, verdict: Verdict) -> str:
+    what = "; ".join(s.shown for s in verdict.standout[:2])
+    return f"{workload} does things at rates never seen of it: {what or 'an unusual mixture'}"
 
 
 _ADVICE = (

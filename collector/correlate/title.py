@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from collector.incident import Join
 from collector.plain import plain
 from detection.finding import Entity, EntityKind, Finding, Kind, Severity, Source
+from detection.rates.features import FEATURES, INDEX
 
 _PHRASES = 8
 _LENGTH = 240
@@ -121,7 +122,15 @@ def _phrases(findings: Sequence[Finding], joins: Sequence[Join], where: str) -> 
             yield _audit_phrase(finding) if finding.source is Source.KUBERNETES_AUDIT else _runtime_phrase(finding)
     if not any(f.kind is Kind.RULE for f in rules or findings):
         for finding in rules or findings:
-            yield _ANOMALIES.get(finding.rule_id, finding.title)
+            yield (
+                _rates_phrase(finding) if finding.rule_id == "rates" else _ANOMALIES.get(finding.rule_id, finding.title)
+            )
+
+
+def _rates_phrase(finding: Finding) -> str:
+    """Which rates are unusual: the first two its fields name."""
+    named = [FEATURES[INDEX[name]].text for key in finding.fields if (name := key.removeprefix("rates.")) in INDEX]
+    return f"unusual rates ({', '.join(named[:2])})" if named else "unusual rates"
 
 
 def _audit_phrase(finding: Finding) -> str:

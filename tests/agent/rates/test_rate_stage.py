@@ -15,7 +15,9 @@ from agent.rates.models import Models
 from agent.rates.start import open_rates
 from agent.workload import Container
 from detection.finding import EntityKind, Finding, Kind, Severity
+from detection.rates.codec import model_from
 from detection.rates.features import INDEX, LASTING, shown
+from detection.rates.judge import judge
 from detection.rates.window import RateWindow
 
 KEY = ("container/web", "sha256:1")
@@ -291,3 +293,25 @@ def test_files_that_hold_garbage_are_no_figures_and_no_error(host: Any) -> None:
 def test_paths_of_a_process_outside_the_visible_hierarchy_are_not_followed(host: Any) -> None:
     host.put("proc/77/cgroup", "5:cpuacct:/../../etc\n0::/../..\nno line\n")
     assert Gauges(Paths(proc=host.paths.proc, cgroup=host.paths.cgroup), 1).places(77) == ("", "", False, False)
+
+
+def test_an_episode_that_gets_worse_keeps_its_id_and_says_so(bench: Any, learn: Any) -> None:
+    trained(bench, learn)
+    model = model_from(learn(list(bench.rates.history("c1"))))
+
+    def half() -> list[Finding]:
+        bench.host.cpu_ns += 20 * 10**9
+        bench.host.sent += 6_000_000
+        found: list[Finding] = bench.close()
+        return found
+
+    bench.rates._config = RateConfig(budget=1e-15)
+    assert half() == []
+    p = judge(model, bench.rates.history("c1")[-1], 1.0).p
+    bench.rates._config = RateConfig(budget=3 * p / model.threshold(1.0))
+    (first,) = half()
+    (second,) = miner(bench)
+    assert (first.severity, second.severity) == (Severity.MEDIUM, Severity.HIGH)
+    assert (second.id, second.count) == (first.id, 2)
+    assert "0.967 cores" in second.title
+    assert second.surprise > first.surprise
