@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.events import CallKind
+from agent.learn.links import novelty_key
 
 pytestmark = [pytest.mark.bpf, pytest.mark.container]
 
@@ -51,6 +52,16 @@ def test_a_repeated_behaviour_is_reported_once(calls):
     assert calls.make(*words, capabilities=ADMIN) == []
     [refused] = calls.make(*words)
     assert refused.result == NOT_PERMITTED
+
+
+@pytest.mark.parametrize(
+    "words", [("unshare", NEWUTS), ("setns", "fd:/proc/1/ns/uts", 0), ("memfd_create", "s:payload-of-many-bytes", 1)]
+)
+def test_what_is_not_reported_again_is_counted_under_the_learners_key(calls, words):
+    """The learner makes the key from the event: it must be the one the kernel counts under."""
+    [made] = calls.make(*words, "--", *words, capabilities=ADMIN)
+    assert calls.make(*words, capabilities=ADMIN) == []
+    assert dict(calls.sensor.source.behaviours())[novelty_key(made)] == 3
 
 
 def test_a_change_of_root(calls):
