@@ -136,29 +136,41 @@ class Calibration:
     def __init__(self, window: int = WINDOW) -> None:
         self._eighth = max(1, window // _BUCKETS)
         self._records: dict[str, _Record] = {}
+        self._unwatched = _Record()
+        self._totals: tuple[int, int, list[_Record]] | None = None
         self.slots = 0
         self.alarms: list[int] = []  # slots at which an alarm began, of the last 64
 
     def standing(self, key: str, strangeness: float) -> Standing:
         """Where a novelty of class `key` stands. Costs about a microsecond for each class that ever had one."""
-        own = self._records.get(key) or _Record()
-        watched, own_novel = own.clock - own.start(self._eighth), own.novel
-        own_at_least = bisect_right(own.kept, (-round(strangeness, 3), inf))
-        at_least, novel, longest = own_at_least, own_novel, watched
-        for other in self._records.values():
+        own = self._records.get(key, self._unwatched)
+        less = -round(strangeness, 3)
+        own_at_least = bisect_right(own.kept, (less, inf))
+        novel, longest, busy = self._totals or self._total()
+        at_least = own_at_least
+        for other in busy:
             if other is not own:
-                longest = max(longest, other.clock - other.start(self._eighth))
-                novel += other.novel + (other.open is not None)
-                at_least += other.before(own_at_least, -round(strangeness, 3))
-        exact = strangeness > own.floor
-        return Standing(at_least, own_at_least, novel, own_novel, watched, max(1, longest), exact)
+                at_least += other.before(own_at_least, less)
+        watched, exact = own.clock - own.start(self._eighth), strangeness > own.floor
+        return Standing(at_least, own_at_least, novel - (own.open is not None), own.novel, watched, longest, exact)
+
+    def _total(self) -> tuple[int, int, list[_Record]]:
+        """Slots with novelty, the longest watch, and the classes that ever were new; until something changes."""
+        records = self._records.values()
+        novel = sum(record.novel + (record.open is not None) for record in records)
+        longest = max((record.clock - record.start(self._eighth) for record in records), default=1)
+        busy = [record for record in records if record.kept or record.open is not None]
+        self._totals = novel, max(1, longest), busy
+        return self._totals
 
     def note(self, key: str, strangeness: float, member: str) -> None:
         """A novelty happened in the open slot of a trusted class; of several in a slot the strangest counts."""
         record = self._record(key)
         if record is not None:
             entry = _Entry(-round(strangeness, 3), record.clock, crc32(member.encode("utf-8", "replace")))
-            record.open = entry if record.open is None else min(record.open, entry)
+            if record.open is None:
+                record.open, self._totals = entry, None
+            record.open = min(record.open, entry)
 
     def note_alarm(self) -> None:
         """An alarm begins in the open slot."""
@@ -170,6 +182,7 @@ class Calibration:
         record, mark = self._records.get(key), crc32(member.encode("utf-8", "replace"))
         if record is None:
             return
+        self._totals = None
         if record.open is not None and record.open.mark == mark:
             record.open = None
         for entry in [e for e in record.kept if e.mark == mark]:
@@ -180,6 +193,7 @@ class Calibration:
     def advance(self, trusted: Iterable[str]) -> None:
         """The slot is over. `trusted`: the classes that were trusted in it."""
         self.slots += 1
+        self._totals = None
         trusted = set(trusted)
         for key in trusted:
             self._record(key)

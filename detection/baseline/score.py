@@ -16,7 +16,7 @@ which of them may call a person (`budget.py`). The others are reported as inform
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log10
 from typing import NamedTuple
 
@@ -120,10 +120,8 @@ def score(novelty: Novelty, known: ClassProfile, config: ScoreConfig, habits: Ha
         judged, severity = True, min(_by_surprise(surprise, config), config.nearly_cap)
     alarming = judged and severity is not None and severity >= Severity.MEDIUM
     severity = _within(severity, ruling, touched) if judged else severity
-    reasons = _reasons(novelty, known, state, neighbours, ruling) if severity is not None else ()
-    return Score(
-        surprise, severity, state, known.completeness, bound, neighbours, reasons, strangeness, alarming, ruling
-    )  # fmt: skip
+    verdict = Score(surprise, severity, state, known.completeness, bound, neighbours, (), strangeness, alarming, ruling)
+    return verdict if severity is None else replace(verdict, reasons=_reasons(novelty, known, verdict))
 
 
 def is_judged(known: ClassProfile, state: State) -> bool:
@@ -166,13 +164,11 @@ def _within(severity: Severity | None, ruling: Ruling | None, touched: float) ->
     return min(severity, Severity.MEDIUM) if ruling.surpassed and not touched else severity
 
 
-def _reasons(
-    novelty: Novelty, known: ClassProfile, state: State, neighbours: tuple[Neighbour, ...], ruling: Ruling | None
-) -> tuple[str, ...]:
-    instances = len(known.instances)
+def _reasons(novelty: Novelty, known: ClassProfile, verdict: Score) -> tuple[str, ...]:
+    instances, neighbours = len(known.instances), verdict.nearest
     reasons = [
         f"{novelty.sentence} in {known.units} units of {_instances(instances)}; "
-        f"{_class_sentence(novelty.behaviour, known, state)}."
+        f"{_class_sentence(novelty.behaviour, known, verdict)}."
     ]
     if novelty.elsewhere:
         reasons.append(f"In its {novelty.elsewhere} phase this workload does the same.")
@@ -186,8 +182,8 @@ def _reasons(
         reasons.append(f"{novelty.instances} instances have shown it so far, which makes a change more likely.")
     elif instances > 1:
         reasons.append(f"None of the {instances - 1} other instances has shown it.")
-    if ruling is not None:
-        reasons.append(ruling.reason)
+    if verdict.ruling is not None:
+        reasons.append(verdict.ruling.reason)
     return tuple(reasons)
 
 
@@ -195,8 +191,9 @@ def _instances(count: int) -> str:
     return f"{count} instance{'' if count == 1 else 's'}"
 
 
-def _class_sentence(behaviour: str, known: ClassProfile, state: State) -> str:
-    complete = f"{100 * known.completeness:.1f} % complete (unseen ≤ {100 * known.unseen_upper:.1f} %)"
+def _class_sentence(behaviour: str, known: ClassProfile, verdict: Score) -> str:
+    state = verdict.state
+    complete = f"{100 * verdict.completeness:.1f} % complete (unseen ≤ {100 * verdict.unseen_upper:.1f} %)"
     if state is State.LOSSY:
         before = "was stable before" if known.was_stable else "was still learning"
         return (
