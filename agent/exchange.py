@@ -144,7 +144,7 @@ class Exchange:
             return
         units = sum(known.units for known in profile.classes.values())
         content = _content(profile)
-        due = now_ns - told.sent_ns >= self._config.refresh_s * _SECOND_NS
+        due = not 0 <= now_ns - told.sent_ns < self._config.refresh_s * _SECOND_NS
         if told.acked and not due and content == told.content and units < told.units * 9 // 8 + 8:
             return
         told.units, told.content = units, content
@@ -152,14 +152,17 @@ class Exchange:
 
     def _is_due(self, told: _Told, now_ns: int) -> bool:
         if told.pending_ns:
-            if now_ns - told.pending_ns < self._config.answer_s * _SECOND_NS:
+            if 0 <= now_ns - told.pending_ns < self._config.answer_s * _SECOND_NS:
                 return False
             told.pending_ns, told.retry_ns = 0, now_ns + int(self._config.retry_s * _SECOND_NS)
             self._counts["profiles_unanswered"] += 1
-        return now_ns >= told.retry_ns and not 0 <= now_ns - told.sent_ns < self._config.least_s * _SECOND_NS
+        if 0 < told.retry_ns - now_ns <= self._config.retry_s * _SECOND_NS:
+            return False
+        return not 0 <= now_ns - told.sent_ns < self._config.least_s * _SECOND_NS
 
     def _put(self, profile: Profile, told: _Told, now_ns: int) -> None:
-        base = told.acked if told.updates % _WHOLE_EVERY else 0
+        # After the clock was set back, times do not tell what changed since.
+        base = told.acked if told.updates % _WHOLE_EVERY and now_ns >= told.acked_ns else 0
         since_ns = max(0, told.acked_ns - int(self._config.margin_s * _SECOND_NS)) if base else 0
         told.number += 1
         told.sent_ns = told.pending_ns = now_ns

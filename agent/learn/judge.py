@@ -62,7 +62,8 @@ class Judge:
         if not insisted and not condemned and tracked.fleet_knows(key.behaviour, key.phase, name):
             return self._take(known, name, instance, now_ns), _NOTHING
         shown = _shown_by(held, instance)
-        verdict = self._score(behaviour, key, case, shown)
+        voices = tracked.voices(key.behaviour, key.phase, name) + (held is None)
+        verdict = self._score(behaviour, key, case, max(shown, voices))
         if insisted and decided is not None:
             verdict = _at_least_high(verdict, behaviour, "is locked" if decided.locks(key) else "condemns it")
         row = -1

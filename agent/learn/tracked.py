@@ -58,6 +58,11 @@ class Tracked:
         """Whether a rule condemned this behaviour anywhere in the fleet."""
         return self.fleet is not None and name in self.fleet.of(behaviour, phase).condemned
 
+    def voices(self, behaviour: str, phase: Phase, name: str) -> int:
+        """How many agents of the fleet hold this behaviour back; one agent is one voice, whatever it claims."""
+        held = self.fleet.of(behaviour, phase).quarantine.get(name) if self.fleet is not None else None
+        return len(held.instances) if held is not None else 0
+
     def elsewhere(self, behaviour: str, phase: Phase, name: str) -> str:
         """The phase in which this behaviour is known, if it is in another; else ""."""
         for other in _OTHERS[phase]:

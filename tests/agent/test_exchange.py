@@ -158,3 +158,17 @@ def test_an_answer_about_something_never_told_changes_nothing(bench: Bench) -> N
     bench.exchange.acked((bench.profile.workload, "v1"), 99)
     bench.now += 7200 * SECOND
     assert bench.tell().base == 1
+
+
+def test_a_clock_set_back_delays_nothing_and_loses_nothing(bench: Bench) -> None:
+    bench.slots(40, "/a → /b")
+    bench.tell()
+    bench.slots(1, "/a → /b", "/a → /c")
+    assert bench.told() is not None  # never answered
+    bench.now -= 365 * 86_400 * SECOND
+    bench.slots(1, "/a → /d")
+    assert bench.told() is None  # given up at once
+    bench.now += 301 * SECOND
+    whole = bench.tell()
+    assert whole.base == 0
+    assert set(whole.snapshot.classes["exec"].members) == {"/a → /b", "/a → /c", "/a → /d"}

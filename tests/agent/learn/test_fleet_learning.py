@@ -84,6 +84,20 @@ def test_what_siblings_show_is_learned_without_a_word(world: Any) -> None:
     assert any("/bin/sh" in name for name in newcomer.profile().of("exec").members)
 
 
+def test_what_other_agents_hold_back_is_less_surprising_here_and_said(world: Any) -> None:
+    nodes = [Site(world).routine(500, "/bin/cgi") for _ in range(5)]
+    alone, agreed = Site(world), Site(world)
+    alone.learner.fleet(merged(*(n.profile() for n in nodes)))
+    for node in nodes[:2]:
+        node.do("/bin/sh", "sh", "-i")
+    agreed.learner.fleet(merged(*(n.profile() for n in nodes)))
+    for one in (alone, agreed):
+        one.routine(3, "/bin/cgi", instances=("c3",))
+    (told,) = agreed.do("/bin/sh", "sh", "-i", container="c3")
+    assert any("instances have shown it so far" in reason for reason in told.reasons), told.reasons
+    assert told.surprise < alone.do("/bin/sh", "sh", "-i", container="c3")[0].surprise - 0.3
+
+
 def test_what_a_rule_condemned_on_another_agent_is_not_learned_here(site: Site, world: Any) -> None:
     other = Site(world).routine(10, "/bin/cgi")
     evil = world.exec("/bin/miner", parent=world.process())
