@@ -67,7 +67,7 @@ def start_agent(work: Path, endpoint: Endpoint, status: Path, processes: Process
     options = ("--collector", endpoint.address, "--state-dir", str(work / "agent"), "--status-file", str(status))
     pace = ("--id", _AGENT, "--slot", str(SLOT_S), "--heartbeat", "1")
     runtime = ("--runtime-socket", f"cri={work / 'containerd.sock'}")
-    child = processes.start("agent", [vedette(), "agent", *options, *pace, *_credentials(endpoint.agent)])
+    child = processes.start("agent", [vedette(), "agent", *options, *pace, *runtime, *_credentials(endpoint.agent)])
     wait_until("the sensor is attached", status.exists, 30, child)
     return child
 
