@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import baseline, blocks, ceiling, dispatch, idle, kernel, latency, loads, path, report
+from bench import baseline, blocks, ceiling, dispatch, idle, kernel, latency, loads, path, report, rules
 from bench.bars import CEILING_RATE
 from bench.blocks import Block, Options
 from bench.loads import BUILD, LOADS, Load
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     loads.prepare()
     if options.command == "dispatch":
         print(dispatch.report())
+    elif options.command == "rules":
+        print(rules.report(rules.measure()))
     elif options.command == "path":
         _path(_chosen(options.loads), options.profile)
     else:
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     baseline_parser.add_argument("runs", type=int, nargs="?", default=200)
     baseline_parser.add_argument("--summary", action="store_true", help="also write bench/BASELINE.md")
     commands.add_parser("real", help="real software in containers: convergence, budget, intrusions (real --help)")
+    commands.add_parser("rules", help="what rules cost, as shipped and up to 1,000 of them")
     commands.add_parser("dispatch", help="what ways to see system calls cost every system call")
     path_parser = commands.add_parser("path", help="what a record costs in Python")
     path_parser.add_argument("--loads", default="exec,exec-dynamic,compile")
