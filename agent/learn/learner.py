@@ -11,7 +11,7 @@ from agent.learn.config import LearnConfig
 from agent.learn.habits import note_habits
 from agent.learn.image import Images
 from agent.learn.judge import Case, Judge
-from agent.learn.links import Link, Links, novelty_key
+from agent.learn.links import Link, Links, kin_of, novelty_key
 from agent.learn.lives import Life, stop, stopped_by
 from agent.learn.ports import Decisions
 from agent.learn.store import ProfileFileError, read_latest, write_profiles
@@ -150,6 +150,8 @@ class Learner:
         key = novelty_key(identified.event)
         if key is not None:
             self._links.put(key, link)
+        elif (kin := kin_of(identified.event)) is not None:
+            self._links.wait(kin, link)
 
     def _begin(self, tracked: Tracked, identified: Identified, instance: str) -> Life:
         """An instance is seen for the first time; its addresses are those of its workload from now on."""
@@ -245,6 +247,7 @@ class Learner:
             self._closed_ns = now_ns
         elif now_ns - self._closed_ns >= self._slot_ns * 9 // 10:
             self._closed_ns = now_ns
+            self._links.slot_over()
             for tracked in self._tracked.values():
                 tracked.close_slot(now_ns)
             self._judge.total = sum(len(c.members) for t in self._tracked.values() for c in t.profile.classes.values())

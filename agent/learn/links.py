@@ -7,7 +7,8 @@ each key of the filter, the member the first event was learned as.
 from collections.abc import Iterable, Iterator
 from struct import Struct
 
-from agent.events import Call, CallKind, Connection, Event, EventType, FileFlag, Open, Socket
+from agent.decode.layout import EV_F_UNFILTERED
+from agent.events import Call, CallKind, Connection, Event, EventType, FileFlag, Open, PathChange, Socket
 from agent.learn.tracked import Tracked
 from agent.source.port import BehaviourKey
 from detection.baseline.keys import ClassKey
@@ -18,8 +19,11 @@ _WRITES, _UNLINKED, _TRUNCATES = 1, 2, 4  # enum access
 _O_TRUNC = 0o1000
 _PEER = Struct("<16sHHHH")  # struct peer: address, port, family, protocol, deed
 _CALL = Struct("<QQII")  # struct call_object: same, kind, failed
-_AF_INET, _AF_INET6 = 2, 10
+_OP = Struct("<I")  # the end of struct changed
+_SOCKET = Struct("<HHH")  # the end of struct peer: family, protocol, deed
+_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _EPHEMERAL_PORT = 32768  # from here on the kernel takes all UDP ports for one
+_WAITING, _WAITING_PER_KIN = 1024, 64
 _MAP_KIND = 0x23  # of mmap's flags
 _WORD = (1 << 64) - 1
 
@@ -83,6 +87,30 @@ def _same(event: Call) -> tuple[int, int] | None:  # noqa: PLR0911 - one case fo
             return None
 
 
+def kin_of(event: Event) -> BehaviourKey | None:
+    """For an event whose key holds a hash only the kernel can make: the key without that hash; None for any other.
+
+    Its object is what can be known: of a change of the tree the operation, of a unix socket what was done with it.
+    """
+    if event.head.flags & EV_F_UNFILTERED:
+        return None
+    if isinstance(event, PathChange):
+        return BehaviourKey(event.head.task.cgroup_id, EventType.PATH, event.exe, _OP.pack(event.op))
+    if isinstance(event, Socket) and event.family == _AF_UNIX:
+        deed = event.op | -event.result << 8 & 0xFF00
+        return BehaviourKey(event.head.task.cgroup_id, EventType.SOCKET, event.exe, _SOCKET.pack(_AF_UNIX, 0, deed))
+    return None
+
+
+def kin_of_key(key: BehaviourKey) -> BehaviourKey | None:
+    """A key of the kernel's as `kin_of` gives it for the event; None where the whole key can be made from the event."""
+    if key.type == EventType.PATH:
+        return BehaviourKey(key.cgroup_id, EventType.PATH, key.exe, key.object[-_OP.size :])
+    if key.type == EventType.SOCKET:
+        return BehaviourKey(key.cgroup_id, EventType.SOCKET, key.exe, key.object[-_SOCKET.size :])
+    return None
+
+
 class Link:
     """Where a key leads: the member in `row` of the class `key` of a profile, and the count at the last reading.
 
@@ -100,11 +128,16 @@ class Links:
     """A bounded map of keys to links; when it is full the oldest goes, counted in `evicted`.
 
     Only a hash of each key is kept: the keys of two behaviours meet once in 2⁶⁴, and would then be counted as one.
+
+    Where part of a key is the kernel's secret (`kin_of`), the next keys of that kin that nobody knows are taken for
+    those of the events that wait, in their order: one program's deletions in two directories may change places.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._links: dict[int, Link] = {}
+        self._waiting: dict[BehaviourKey, list[Link]] = {}
+        self._waited: dict[BehaviourKey, list[Link]] = {}
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -112,11 +145,36 @@ class Links:
 
     def put(self, key: BehaviourKey, link: Link) -> None:
         """Remember where the key leads. An event under a known key (re-armed, say) starts counting anew."""
-        short = hash(key)
+        self._put(hash(key), link)
+
+    def _put(self, short: int, link: Link) -> None:
         if short not in self._links and len(self._links) >= self._limit:
             self._links.pop(next(iter(self._links)))
             self.evicted += 1
         self._links[short] = link
+
+    def wait(self, kin: BehaviourKey, link: Link) -> None:
+        """Remember an event whose key the kernel alone knows, until the slot after this one is over."""
+        if len(self._waiting) < _WAITING or kin in self._waiting:
+            waiting = self._waiting.setdefault(kin, [])
+            if len(waiting) < _WAITING_PER_KIN:
+                waiting.append(link)
+
+    def slot_over(self) -> None:
+        """What has waited for two slots' ends waits no longer."""
+        self._waited, self._waiting = self._waiting, {}
+
+    def _claimed(self, key: BehaviourKey) -> Link | None:
+        """The oldest link that waits for a key of this kin."""
+        kin = kin_of_key(key)
+        if kin is not None:
+            for waiting in (self._waited, self._waiting):
+                links = waiting.get(kin)
+                if links:
+                    link = links.pop(0)
+                    self._put(hash(key), link)
+                    return link
+        return None
 
     def grown(self, behaviours: Iterable[tuple[BehaviourKey, int]]) -> Iterator[tuple[Link, int]]:
         """Links whose count grew since the last reading, and by how much. Keys that lead nowhere are skipped.
@@ -124,7 +182,7 @@ class Links:
         A count that shrank was reset (the key was forgotten and is new): all of it is growth.
         """
         for key, count in behaviours:
-            link = self._links.get(hash(key))
+            link = self._links.get(hash(key)) or self._claimed(key)
             if link is None or link.count == count:
                 continue
             growth = count - link.count if count > link.count else count

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from agent.decode import layout
-from agent.events import PathChange, PathOp
+from agent.events import EventType, PathChange, PathOp
+from agent.learn.links import kin_of, kin_of_key
 
 pytestmark = [pytest.mark.bpf, pytest.mark.container]
 
@@ -15,6 +16,15 @@ HERE = -100  # AT_FDCWD
 def told(event: PathChange) -> tuple[object, ...]:
     """What a change says of itself."""
     return event.op, event.path, event.target, event.text, event.args
+
+
+def test_the_learner_knows_the_kin_of_a_changes_key(change, sensor):
+    """The kernel's hash apart, the learner makes the key the kernel counts under."""
+    [made] = change("mkdir", "=/tmp/kin", "0750")
+    [removed] = change("rmdir", "=/tmp/kin")
+    assert change("mkdir", "=/tmp/kin", "0750") == []
+    counts = {kin_of_key(key): count for key, count in sensor.source.behaviours() if key.type == EventType.PATH}
+    assert (counts[kin_of(made)], counts[kin_of(removed)]) == (2, 1)
 
 
 def test_rename_link_symlink_and_removal(change):
