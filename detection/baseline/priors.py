@@ -6,7 +6,7 @@ every use of one is printed as a reason.
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 from detection.baseline.templates import SHELLS, basename
@@ -79,6 +79,8 @@ _BACKDOOR_PORTS = frozenset({1337, 4444, 5555, 6666, 6667, 9001, 12345, 31337})
 _METADATA = frozenset(
     {ip_address(a) for a in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "fd00:ec2::254")}
 )
+# RFC 5737 and RFC 3849: who uses one of these means some public address.
+_EXAMPLES = tuple(map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")))
 _MANAGEMENT_PORTS = {
     22: "SSH", 23: "Telnet", 445: "SMB", 2375: "the Docker API", 2376: "the Docker API", 2379: "etcd", 3389: "RDP",
     5985: "WinRM", 6443: "the Kubernetes API", 8443: "an API server", 10250: "the kubelet",
@@ -127,6 +129,10 @@ def _of_path(path: str, starts: _Weights, parts: _Weights) -> tuple[Touch, ...]:
     return ()
 
 
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_global or any(address in network for network in _EXAMPLES)
+
+
 def peer_touches(peer: IPv4Address | IPv6Address, port: int) -> tuple[Touch, ...]:
     """What connecting there reaches."""
     touches = []
@@ -134,7 +140,7 @@ def peer_touches(peer: IPv4Address | IPv6Address, port: int) -> tuple[Touch, ...
     address = mapped or peer
     if address in _METADATA:
         touches.append(Touch(2.0, f"{address} serves the cloud's instance credentials"))
-    elif address.is_global:
+    elif _is_public(address):
         touches.append(Touch(1.0, f"{address} is a public address"))
     elif not address.is_loopback:
         touches.append(Touch(0.3, f"{address} is another machine or container"))
@@ -159,7 +165,7 @@ def ingress_touches(peer: IPv4Address | IPv6Address, port: int) -> tuple[Touch, 
     """What being reached from there, on this port, means."""
     touches = []
     address = (peer.ipv4_mapped if isinstance(peer, IPv6Address) else None) or peer
-    if address.is_global:
+    if _is_public(address):
         touches.append(Touch(0.7, f"{address} is a public address"))
     if port in _MANAGEMENT_PORTS:
         touches.append(Touch(0.7, f"port {port} is {_MANAGEMENT_PORTS[port]}"))
