@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 
 from bench.real.container import Start
@@ -10,6 +11,7 @@ from bench.real.workload import FILES, Deed, Workload, World, directory, write
 
 _MODULES = ("parse", "queue", "cart", "price", "stock", "mail", "auth", "report")
 _MORE = ("refund", "coupon", "search", "export", "audit", "cache", "retry", "batch", "trace", "limit", "quota", "lease")
+_TRIES = 5
 MAKEFILE = """\
 OBJECTS = $(patsubst src/%.c,out/%.o,$(wildcard src/*.c))
 all: out/shop test
@@ -52,12 +54,19 @@ def repository(world: World) -> Path:
 
 
 def push(world: World, message: str) -> None:
-    """Commit what is in the tree and push it."""
+    """Commit what is in the tree and push it; again where two do so at once. Raises: CalledProcessError."""
     tree = world.shared / "tree"
-    _git(tree, "checkout", "-q", "-B", "main")
-    _git(tree, "add", "-A")
-    _git(tree, "commit", "-q", "--allow-empty", "-m", message)
-    _git(tree, "push", "-q", "origin", "main")
+    for left in reversed(range(_TRIES)):
+        try:
+            _git(tree, "checkout", "-q", "-B", "main")
+            _git(tree, "add", "-A")
+            _git(tree, "commit", "-q", "--allow-empty", "-m", message)
+            _git(tree, "push", "-q", "origin", "main")
+            return
+        except subprocess.CalledProcessError:
+            if not left:
+                raise
+            time.sleep(0.5)
 
 
 def _git(cwd: Path, *arguments: str) -> None:

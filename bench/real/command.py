@@ -149,9 +149,9 @@ def _judge(options: argparse.Namespace) -> None:
     done = tables.deeds(journal)
     config = LearnConfig(slot_s=options.slot)
     begun = time.process_time()
-    course, learner = play(
-        HOME / f"{options.name}.vrec", config, started(journal), HOME / f"{options.name}.profiles.json"
-    )
+    profiles = HOME / f"{options.name}.profiles.json"
+    recording = HOME / f"{options.name}.vrec"
+    course, learner = play(recording, config, started(journal), profiles, tables.windows(done))
     until = min((d.begin_ns for d in done), default=course.last_ns)
     minutes = (course.last_ns - course.first_ns) / 60e9
     print(f"\n{sum(course.events.values()):,} events of containers in {minutes:.1f} min, slots of {options.slot:g} s;")

@@ -1,7 +1,8 @@
 """Plays a recording through identify and learn, without a rule, and keeps what became of the profiles."""
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,11 @@ class Point:
 
 @dataclass(slots=True)
 class Course:
-    """What a replay came to."""
+    """What a replay came to. `alone`: by window, what would have been raised had nothing happened in the others."""
 
     curves: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
     raised: list[Raised] = field(default_factory=list)
+    alone: dict[int, list[Raised]] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
     first_ns: int = 0
     last_ns: int = 0
@@ -53,10 +55,15 @@ class Course:
 class WatchedLearner(Learner):
     """A learner that learns of the recorded containers only, and whose every judgement is kept."""
 
-    def __init__(self, config: LearnConfig, course: Course, containers: Set[str]) -> None:
+    def __init__(
+        self, config: LearnConfig, course: Course, containers: Set[str], windows: Sequence[tuple[int, int]] = ()
+    ) -> None:
         super().__init__(config)
         self._course = course
         self._containers = containers
+        self._windows = windows
+        self._copies: dict[int, WatchedLearner] = {}
+        self._before: WatchedLearner | None = None
 
     def observe(self, identified: Identified) -> Observation:
         container, target = identified.container, identified.target
@@ -66,11 +73,32 @@ class WatchedLearner(Learner):
             return Observation(identified)
         name = short(identified.workload.key)
         self._course.events[name] += 1
+        at = identified.event.head.time_ns
+        if self._windows:
+            self._observe_alone(identified, name, container.id, at)
         observation = super().observe(identified)
-        for anomaly in observation.anomalies:
-            at = identified.event.head.time_ns
-            self._course.raised.append(Raised(at, name, container.id, anomaly))
+        self._course.raised += [Raised(at, name, container.id, anomaly) for anomaly in observation.anomalies]
         return observation
+
+    def _observe_alone(self, identified: Identified, name: str, container: str, at: int) -> None:
+        """Show the event to the learners that know nothing of other windows: copies of how all was before the first."""
+        if at < self._windows[0][0]:
+            return
+        if self._before is None:
+            self._before = self._copy()
+        for number, (begin, end) in enumerate(self._windows):
+            if not begin <= at <= end:
+                continue
+            copy = self._copies.get(number)
+            if copy is None:
+                copy = self._copies[number] = self._before._copy()
+            anomalies = Learner.observe(copy, identified).anomalies
+            self._course.alone.setdefault(number, []).extend(Raised(at, name, container, a) for a in anomalies)
+
+    def _copy(self) -> "WatchedLearner":
+        """As it is now, without its past."""
+        kept = {id(thing): thing for thing in (self._course, self._containers, self._windows, self._copies)}
+        return deepcopy(self, kept)
 
     def advance(self, now_ns: int, containers: Iterable[tuple[str, Workload]] = ()) -> None:
         super().advance(now_ns, ((id_, workload) for id_, workload in containers if id_ in self._containers))
@@ -95,13 +123,20 @@ def short(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def play(path: Path, config: LearnConfig, containers: Set[str], profiles: Path | None = None) -> tuple[Course, Learner]:
-    """Replay what these containers did; with `profiles`, what was learned is saved there.
+def play(
+    path: Path,
+    config: LearnConfig,
+    containers: Set[str],
+    profiles: Path | None = None,
+    windows: Sequence[tuple[int, int]] = (),
+) -> tuple[Course, Learner]:
+    """Replay what these containers did. `windows` (begin and end, ns) are also judged each for itself.
 
+    With `profiles`, what was learned is saved there.
     Raises: AgentError, OSError.
     """
     course = Course()
-    learner = WatchedLearner(config, course, containers)
+    learner = WatchedLearner(config, course, containers, windows)
     replay = Replay(path, RuleSet.from_ir([]), slot_s=config.slot_s, learner=learner)
     for _ in replay.findings():
         pass

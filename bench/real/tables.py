@@ -28,11 +28,15 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an intrusion raised: the loudest anomaly, and whether one of high severity names the right thing."""
+    """What an intrusion raised: the loudest anomaly, and one of high severity that names the right thing.
+
+    `alone`: the loudest that names it, had it been the only intrusion.
+    """
 
     deed: Deed
     loudest: Raised | None
     named: Raised | None
+    alone: Raised | None
 
 
 def deeds(journal: Iterable[dict[str, Any]]) -> list[Deed]:
@@ -51,12 +55,26 @@ def verdicts(course: Course, done: Sequence[Deed]) -> list[Verdict]:
     """One for each intrusion that was done."""
     words = {i.name: i.words for i in INTRUSIONS}
     found = []
-    for deed in done:
+    for number, deed in enumerate(done):
         mine = [r for r in course.raised if of_deed(r, deed)]
-        loud = [r for r in mine if r.anomaly.severity >= Severity.HIGH]
-        right = [r for r in loud if any(word in said(r) for word in words[deed.name])]
-        found.append(Verdict(deed, max(mine, key=_loudness, default=None), max(right, key=_loudness, default=None)))
+        right = [r for r in _naming(mine, words[deed.name]) if r.anomaly.severity >= Severity.HIGH]
+        alone = _naming([r for r in course.alone.get(number, ()) if of_deed(r, deed)], words[deed.name])
+        found.append(Verdict(deed, _loudest(mine), _loudest(right), _loudest(alone)))
     return found
+
+
+def windows(done: Iterable[Deed]) -> list[tuple[int, int]]:
+    """When each intrusion and what it set going happened."""
+    return [(d.begin_ns, d.end_ns + _GRACE_NS) for d in done]
+
+
+def _naming(raised: Iterable[Raised], words: Iterable[str]) -> list[Raised]:
+    wanted = tuple(words)
+    return [r for r in raised if any(word in said(r) for word in wanted)]
+
+
+def _loudest(raised: Iterable[Raised]) -> Raised | None:
+    return max(raised, key=_loudness, default=None)
 
 
 def _loudness(raised: Raised) -> tuple[int, float]:
@@ -142,22 +160,26 @@ def budget(course: Course, done: Sequence[Deed], slot_s: float, until_ns: int) -
 
 def intrusions(found: Sequence[Verdict]) -> str:
     """A row for each, and how many stood out."""
-    rows = ["| intrusion | in | stands out | class | what it says | surprise |", "|---" * 6 + "|"]
+    rows = ["| intrusion | in | stands out | alone | class | what it says | surprise |", "|---" * 7 + "|"]
     rows += [_row(v) for v in found]
     loud = sum(v.named is not None for v in found)
-    return "\n".join([*rows, "", f"{loud} of {len(found)} stand out at high severity and are named rightly."])
+    alone = sum(v.alone is not None and v.alone.anomaly.severity >= Severity.HIGH for v in found)
+    told = (
+        f"{loud} of {len(found)} stand out at high severity and are named rightly; {alone} if each were the only one."
+    )
+    return "\n".join([*rows, "", told])
 
 
 def _row(verdict: Verdict) -> str:
     shown = verdict.named or verdict.loudest
     name, where = verdict.deed.name, verdict.deed.workload
     if shown is None:
-        return f"| {name} | {where} | no | – | nothing | – |"
+        return f"| {name} | {where} | no | no | – | nothing | – |"
     level = shown.anomaly.severity.label + ("" if verdict.named else ", not named")
     first = shown.anomaly.member.replace("|", "\\|")
-    return (
-        f"| {name} | {where} | {level} | {shown.anomaly.behaviour} | `{first[:110]}` | {shown.anomaly.surprise:.1f} |"
-    )
+    alone = verdict.alone.anomaly.severity.label if verdict.alone else "no"
+    what = f"{shown.anomaly.behaviour} | `{first[:110]}` | {shown.anomaly.surprise:.1f}"
+    return f"| {name} | {where} | {level} | {alone} | {what} |"
 
 
 def listing(raised: Iterable[Raised], begin_ns: int, least: Severity) -> Iterator[str]:
