@@ -28,6 +28,7 @@ _TECHNIQUES = {
     "connect_failures": Technique("T1046", "discovery"),
     "peers": Technique("T1046", "discovery"),
     "connects": Technique("T1046", "discovery"),
+    "failed_share": Technique("T1046", "discovery"),
     "bytes_out": Technique("T1048", "exfiltration"),
     "bytes_in": Technique("T1105", "command-and-control"),
     "dns_questions": Technique("T1071.004", "command-and-control"),
@@ -193,6 +194,10 @@ def _reasons(
 
 
 def _techniques(found: tuple[Standout, ...]) -> tuple[Technique, ...]:
-    """One for each kind of thing that stands out, at most two: the most improbable rates decide."""
-    named = dict.fromkeys(_TECHNIQUES.get(s.name, _OTHERWISE) for s in found)
+    """One for each kind of thing that stands out, at most two: the most improbable rates decide.
+
+    Whatever is done takes CPU time: that is a miner only where it stands out most.
+    """
+    telling = (s for n, s in enumerate(found) if n == 0 or s.name != "cpu")
+    named = dict.fromkeys(_TECHNIQUES.get(s.name, _OTHERWISE) for s in telling)
     return tuple(named)[:2] or (_OTHERWISE,)

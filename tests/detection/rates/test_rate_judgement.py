@@ -110,6 +110,13 @@ def test_what_is_far_out_is_high_and_named(model: RateModel, raw: dict[str, floa
     assert "Learned from 600 windows of 60 s of 1 container" in " ".join(verdict.reasons)
 
 
+def test_cpu_time_is_a_miner_only_where_it_stands_out_most(model: RateModel) -> None:
+    window = windows(2, 20)[-1]
+    scan = judge(model, with_values(window, connect_failures=30_000, failed_share=1.0, cpu=0.9), 1.0)
+    assert {s.name for s in scan.standout} >= {"cpu", "connect_failures"}
+    assert [t.id for t in scan.techniques] == ["T1046"]
+
+
 def test_a_load_that_lasts_stands_out_where_each_window_alone_does_not(model: RateModel) -> None:
     one = with_values(windows(2, 20)[-1], cpu=0.42)
     assert judge(model, one, 1.0).severity is None
