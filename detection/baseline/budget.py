@@ -9,9 +9,10 @@ Before a class was watched for 1/`per_week` weeks no record can prove that. Then
 stranger than all before it and at least `first_strangeness`; n exchangeable novelties hold 1 + 1/2 + … + 1/n such
 records on average (Rényi 1962), so n of them cost at most 1 + ln n alarms, once.
 
-What one workload shows within `episode_slots` after an alarm belongs to that alarm: it passes and is not counted
-again. So an intrusion is not silenced by its own first step. What does not pass is reported as informational: the
-budget decides what calls a person, never what is recorded.
+What one workload shows within `episode_slots` after an alarm, if it is at least `episode_strangeness`, belongs to
+that alarm: it passes and is not counted again. So an intrusion is not silenced by its own first step, and plain
+novelties are not carried along. What does not pass is reported as informational: the budget decides what calls a person,
+never what is recorded.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class BudgetConfig:
     window: int = WINDOW
     episode_slots: int = 60
     first_strangeness: float = 1.5
+    episode_strangeness: float = 1.0
 
     @classmethod
     def of(cls, per_week: float, slot_s: float) -> "BudgetConfig":
@@ -75,7 +77,7 @@ def rule(key: str, strangeness: float, calibration: Calibration, config: BudgetC
     """May this novelty of class `key` call a person? Costs what `Calibration.standing` costs."""
     standing = calibration.standing(key, strangeness)
     proven, passes = _proven(standing, config), _passes(standing, strangeness, config)
-    same = _in_alarm(calibration, config)
+    same = strangeness >= config.episode_strangeness and _in_alarm(calibration, config)
     reason = _reason(standing, config, passes, same)
     surpassed = standing.at_least > 0 or not standing.exact
     per_week = standing.per_slot * config.slots_per_week

@@ -72,10 +72,11 @@ def test_one_alarm_lasts_an_hour_and_counts_once() -> None:
     calibration.note("exec", 3.0, "a")
     for _ in range(59):
         calibration.advance(KEYS)
-    second = rule("exec", 0.1, calibration, config)
+    second, plain = rule("exec", 1.1, calibration, config), rule("exec", 0.9, calibration, config)
     calibration.advance(KEYS)
     third = rule("exec", 0.1, calibration, config)
     assert [(r.passes, r.begins) for r in (first, second, third)] == [(True, True), (True, False), (False, False)]
+    assert (plain.passes, plain.begins) == (False, False), "what is hardly strange does not belong to it"
     assert "belongs to an alarm" in second.reason
     assert (
         "about 1.7 times a week here (as strange in its class: 1 of 1 before; as unusual in all: 1 of 1; p ≤ 1)"
