@@ -11,8 +11,8 @@ records on average (Rényi 1962), so n of them cost at most 1 + ln n alarms, onc
 
 What one workload shows within `episode_slots` after an alarm, if it is at least `episode_strangeness`, belongs to
 that alarm: it passes and is not counted again. So an intrusion is not silenced by its own first step, and plain
-novelties are not carried along. What does not pass is reported as informational: the budget decides what calls a person,
-never what is recorded.
+novelties are not carried along. What does not pass is reported as informational: the budget decides what calls a
+person, never what is recorded.
 """
 
 from dataclasses import dataclass
