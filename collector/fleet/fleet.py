@@ -77,6 +77,7 @@ class Fleet:
         self._told: dict[str, int] = {}  # profiles by agent
         self._ordinal = 0
         self._decided: dict[ProfileKey, Decisions] = {}
+        self._decided_times = 0
         self._book = DecisionBook()
         self._merged: OrderedDict[ProfileKey, Merged] = OrderedDict()
         self._dirty: set[ProfileKey] = set()
@@ -156,7 +157,8 @@ class Fleet:
         self._told[agent_id] = self._told.get(agent_id, 0) + (head is None)
         self._heads.setdefault(told.key, {})[agent_id] = fresh
         self._versions.setdefault(told.key[0], set()).add(told.key[1])
-        self._dirty.add(told.key)
+        # Later versions inherit from this one.
+        self._dirty.update((told.key[0], version) for version in self._versions[told.key[0]])
         self._metrics.set("fleet_profiles", len(self._heads))
         return True
 
@@ -267,6 +269,11 @@ class Fleet:
         """What there is, by agent."""
         return dict(self._heads)
 
+    def stand(self, key: ProfileKey) -> tuple[int, int]:
+        """Changes with everything that is told of a workload, in any version, or decided by people."""
+        told = (self._heads.get((key[0], version), {}) for version in self._versions.get(key[0], ()))
+        return max((head.ordinal for heads in told for head in heads.values()), default=0), self._decided_times
+
     def decisions(self) -> list[Decisions]:
         """All that people decided."""
         return list(self._decided.values())
@@ -306,6 +313,7 @@ class Fleet:
         self._store.trim(before_ns)
 
     def _remember(self, decided: Iterable[Decisions]) -> None:
+        self._decided_times += 1
         self._decided = {(one.workload, one.version): one for one in decided if one}
         self._book = DecisionBook(self._decided.values())
 

@@ -40,6 +40,7 @@ class BaselineService:
         self._fleet = fleet
         self._metrics = metrics
         self._config = config or ProfileConfig()
+        self._summaries: dict[ProfileKey, tuple[tuple[int, int], baseline_pb2.BaselineSummary]] = {}
 
     def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """For `grpc.aio.Server.add_generic_rpc_handlers`."""
@@ -128,7 +129,15 @@ class BaselineService:
         return max(found, key=lambda key: max(head.seen_ns for head in profiles[key].values()))
 
     async def _summary(self, key: ProfileKey) -> baseline_pb2.BaselineSummary:
-        return self._summarised(key, (await self._fleet.current(key)).update)
+        stand = self._fleet.stand(key)
+        known = self._summaries.get(key)
+        if known is not None and known[0] == stand:
+            return known[1]
+        if len(self._summaries) >= _MAX_LIST:
+            self._summaries.clear()
+        summary = self._summarised(key, (await self._fleet.current(key)).update)
+        self._summaries[key] = (stand, summary)
+        return summary
 
     def _summarised(self, key: ProfileKey, merged: Update) -> baseline_pb2.BaselineSummary:
         profile = profile_of(merged.snapshot, self._config)

@@ -219,6 +219,21 @@ def test_decisions_survive_a_restart_and_a_broken_import_changes_nothing(make_co
         assert people.decide("third") == Decisions("third")
 
 
+def test_a_list_costs_a_merge_only_of_what_has_changed(make_collector: Any, node: Any) -> None:
+    collector = make_collector(fleet=FleetOptions(merge_every_s=60.0, merges_kept=1))
+    one = node(collector, "n1")
+    for version in ("a", "b", "c"):
+        one.tell(learned(40, CGI, version=version))
+    with open_channel(collector.address, None) as channel:
+        people = BaselineClient(channel)
+        first = people.summaries()
+        merges = collector.metrics.value("vedette_collector_fleet_merge_seconds_count")
+        assert people.summaries() == first
+        assert collector.metrics.value("vedette_collector_fleet_merge_seconds_count") == merges
+        one.tell(learned(60, CGI, SHELL, version="b"))
+        assert [s.classes[0].members for s in people.summaries()] == [1, 2, 2]
+
+
 def test_only_an_administrator_decides(make_collector: Any, pki: Any, tls: Any) -> None:
     collector = make_collector(listen=("127.0.0.1:0",), tls=tls(pki(Role.COLLECTOR, "c")))
     with open_channel(collector.address, tls(pki(Role.READER, "siem"))) as channel:
