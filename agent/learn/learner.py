@@ -83,7 +83,7 @@ class Learner:
         profile.witnessed += 1
         profile.last_ns = event.head.time_ns
         life = tracked.lives.get(instance)
-        if life is None:
+        if life is None or life.silent:
             life = self._begin(tracked, identified, instance)
         life.acted = True
         if event.__class__ is Exec:

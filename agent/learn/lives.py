@@ -26,13 +26,17 @@ _STOPS = frozenset({2, 3, 15, 28, 37})  # INT (postgres), QUIT (nginx), TERM, WI
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """One instance. `slots_left` counts down to the end of a passing phase; `acted`: it was seen in this slot."""
+    """One instance. `slots_left` counts down to the end of a passing phase; `acted`: it was seen in this slot.
+
+    `silent`: it is only known to be there; a container that was made but not started yet, say.
+    """
 
     instance: str
     phase: Phase = Phase.STEADY
     slots_left: int = 0
     init_pid: int = 0
     acted: bool = True
+    silent: bool = False
     whole: bool = True  # was steady when the slot began: what is missing in it did not happen
 
     def slot_over(self) -> Phase | None:

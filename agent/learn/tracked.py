@@ -46,7 +46,7 @@ class Tracked:
         """The instance, which is known to be alive; one met now was alive before."""
         life = self.lives.get(instance)
         if life is None:
-            life = self.lives[instance] = Life(instance)
+            life = self.lives[instance] = Life(instance, silent=True)
         life.acted = True
         return life
 

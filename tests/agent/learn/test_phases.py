@@ -85,6 +85,18 @@ def test_a_container_that_ran_before_we_watched_is_steady_at_once(node: Node) ->
     assert names(node.known("write", Phase.STEADY)) == ["/bin/httpd → /srv/a"]
 
 
+def test_a_container_made_in_one_slot_and_started_in_the_next_starts_up(node: Node) -> None:
+    node.start("c1")
+    node.alive.add("c2")
+    node.slot()
+    node.start("c2")
+    node.write("/srv/a", container="c2")
+    node.slot(3)
+    assert names(node.known("write", Phase.STARTUP)) == ["/bin/httpd → /srv/a"]
+    assert names(node.known("exec", Phase.STEADY)) == []
+    assert node.known("exec", Phase.STARTUP).units == 2
+
+
 def test_programs_that_replace_the_first_one_do_not_stretch_startup(node: Node) -> None:
     for _ in range(5):
         node.start("c1")
