@@ -74,9 +74,10 @@ def main(runs: int, directory: Path = BUILD, summary: bool = False) -> int:
     print("\n".join(str(path) for path in _pictures(report, directory)))
     if summary:
         SUMMARY.write_text(text)
-    for line in report.broken():
+    broken = report.broken(runs)
+    for line in broken:
         print(f"BROKEN {line}")
-    return int(bool(report.broken()))
+    return int(bool(broken))
 
 
 def _pictures(report: Report, directory: Path) -> Iterable[Path]:

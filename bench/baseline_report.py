@@ -34,11 +34,12 @@ class Report:
     weeks: list[Week]
     costs: dict[str, float]
 
-    def broken(self) -> list[str]:
-        """Promises that were not kept: what `python -m bench baseline` ends with status 1 for."""
+    def broken(self, runs: int) -> list[str]:
+        """Promises that were not kept, by more than chance: what `python -m bench baseline` ends with status 1 for."""
+        least = bounds.CONFIDENCE - _TOLERANCE - 2 * (0.05 * 0.95 / runs) ** 0.5
         found = [f"stable wrongly: {p}" for p in self.promises if p.rule == "bound" and p.wrong > 1 - bounds.CONFIDENCE]
-        found += [f"interval: {c}" for c in self.coverages if c.held[-1] < bounds.CONFIDENCE - _TOLERANCE]
-        found += [f"replicas: {t}" for t in self.together if t.by_slot < bounds.CONFIDENCE - _TOLERANCE]
+        found += [f"interval: {c}" for c in self.coverages if c.held[-1] < least]
+        found += [f"replicas: {t}" for t in self.together if t.by_slot < least]
         found += [f"restless: {r}" for r in self.restless if r.corrected > 1 - bounds.CONFIDENCE]
         steady = (k for k in self.budgets if "week 6" not in k.habit)
         return found + [
