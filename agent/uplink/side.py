@@ -5,6 +5,7 @@ predecessor was handed over. Nothing of it is in the sequence, so nothing of it 
 """
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterable
 
@@ -29,17 +30,25 @@ class Side:
         self._exchange = exchange
         self._assembler = Assembler()
         self._parts: deque[Part] = deque()
+        self._lock = threading.Lock()
+        self._over = False
 
     def welcomed(self, features: Iterable[str]) -> None:
         """The collector answered; a collector of an older version names no features and gets nothing."""
         self._exchange.connected(features)
 
     def closed(self) -> None:
-        """The connection is over."""
+        """The connection is over. Its sender may still run for a moment, and must not take the next one's updates."""
+        with self._lock:
+            self._over = True
         self._exchange.disconnected()
 
     def next(self) -> agent_pb2.AgentMessage | None:
         """One message to send now, if there is any."""
+        with self._lock:
+            return None if self._over else self._take()
+
+    def _take(self) -> agent_pb2.AgentMessage | None:
         if not self._parts and (update := self._exchange.next()) is not None:
             self._parts.extend(split(update))
         if self._parts:
