@@ -76,14 +76,17 @@ def check_tools() -> None:
         raise UnavailableError("needs root: the machine inside reads this one's files as they are")
 
 
-def boot(kernel: Kernel, command: Sequence[str], share: Path, limit_s: float) -> Outcome:
-    """Run a command as root, in the current directory, under a kernel; blocks. `share` is emptied first."""
+def boot(kernel: Kernel, command: Sequence[str], share: Path, limit_s: float, start: str = _START) -> Outcome:
+    """Run a command as root, in the current directory, under a kernel; blocks. `share` is emptied first.
+
+    `start` is the script that is the first process there.
+    """
     shutil.rmtree(share, ignore_errors=True)
     share.mkdir(parents=True)
     words = {"cwd": os.getcwd(), "home": str(Path.home()), "path": os.environ["PATH"]}  # noqa: PTH109
     quoted = {name: shlex.quote(word) for name, word in words.items()}
     (share / "checkout").write_text(words["cwd"])
-    (share / "start").write_text(_START.format(command=shlex.join(command), **quoted))
+    (share / "start").write_text(start.format(command=shlex.join(command), **quoted))
     begun = time.monotonic()
     with (share / "console").open("wb") as console:
         machine = subprocess.Popen(
