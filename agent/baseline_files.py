@@ -165,6 +165,10 @@ class BaselineFiles:
         """What the files say now."""
         return list(self._decided.values())
 
+    def named(self) -> dict[str, Decisions]:
+        """The same by the file's name."""
+        return dict(self._decided)
+
     def _present(self) -> dict[str, tuple[int, int, int]]:
         try:
             with os.scandir(self._directory) as entries:

@@ -10,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import grpc
+
     from collector.publish.client import EventClient
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,9 +49,18 @@ def client(
 
 @contextmanager
 def _client(collector: str, cert: Path | None, key: Path | None, ca: Path | None) -> "Iterator[EventClient]":
+    from collector.publish.client import EventClient  # noqa: PLC0415
+
+    with open_connection(collector, cert, key, ca) as channel:
+        yield EventClient(channel)
+
+
+@contextmanager
+def open_connection(collector: str, cert: Path | None, key: Path | None, ca: Path | None) -> "Iterator[grpc.Channel]":
+    """A channel for the time of a `with`; the collector's errors become the command's. Raises: click.ClickException."""
     from collector.config import TlsFiles  # noqa: PLC0415
     from collector.errors import CollectorError  # noqa: PLC0415
-    from collector.publish.client import EventClient, open_channel  # noqa: PLC0415
+    from collector.publish.client import open_channel  # noqa: PLC0415
 
     given = [path for path in (cert, key, ca) if path is not None]
     if given and len(given) != 3:
@@ -57,6 +68,6 @@ def _client(collector: str, cert: Path | None, key: Path | None, ca: Path | None
     tls = TlsFiles(*given) if given else None
     try:
         with open_channel(collector, tls) as channel:
-            yield EventClient(channel)
+            yield channel
     except CollectorError as error:
         raise click.ClickException(str(error)) from error

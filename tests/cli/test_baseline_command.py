@@ -51,7 +51,9 @@ def test_list_names_every_profile_with_its_states(file: Path) -> None:
 def test_show_prints_members_and_what_would_raise_an_alarm(file: Path) -> None:
     code, text = run("show", "web", "--file", str(file))
     assert code == 0
-    assert "/bin/httpd → /bin/cgi <n>" in text
+    assert "  /bin/httpd\n" in text, "a program that does several things is named once"
+    assert "401 units" in text
+    assert "→ /bin/cgi <n>" in text
     assert "What would raise an alarm now" in text
     assert "high" in text
 

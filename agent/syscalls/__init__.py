@@ -1,0 +1,1 @@
+"""Recordings of the system calls each workload makes: on request, for seccomp profiles."""
