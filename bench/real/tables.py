@@ -10,7 +10,7 @@ from bench.real.judge import Course, Point, Raised
 from detection.baseline.profile import Profile
 from detection.finding import Severity
 
-_GRACE_NS = 8_000_000_000
+_GRACE_NS = 30_000_000_000
 _WEEK_H = 168.0
 _MARKS = (16, 64, 256, 1024)  # units at which a curve is shown
 
@@ -70,7 +70,7 @@ def windows(done: Iterable[Deed]) -> list[tuple[int, int]]:
 
 def _naming(raised: Iterable[Raised], words: Iterable[str]) -> list[Raised]:
     wanted = tuple(words)
-    return [r for r in raised if any(word in said(r) for word in wanted)]
+    return [r for r in raised if any(word in r.anomaly.member for word in wanted)]
 
 
 def _loudest(raised: Iterable[Raised]) -> Raised | None:
