@@ -15,10 +15,10 @@ from detection.baseline.members import Members
 
 _MAX_TOKENS = 32
 _MAX_CANDIDATES = 128  # members indexed: of larger classes every second, third, …
-_GLANCE = 8  # members compared without an index
+_GLANCE = 4  # members compared without an index
 _MAX_ALIGNED = 5  # of those, the ones compared in order
 _MAX_INDEXES = 64
-_EARNED, _SAVED = 1 / 32, 64.0  # indexes that may be made: for every search, and at once
+_EARNED, _SAVED = 1 / 64, 64.0  # indexes that may be made: for every search, and at once
 _ADDRESS = re.compile(r"^(\d+)\.(\d+)\.(\d+)\.(\d+):(\d+)$")
 
 
