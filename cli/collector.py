@@ -16,6 +16,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _AUDIT_SOURCES = tuple(source.value for source in Source if source is not Source.RUNTIME)
 
 
+def _of_source(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """SOURCE=PLACE, each."""
+    parted = [text.partition("=") for text in given]
+    for name, sign, place in parted:
+        if not sign or not place or name not in _AUDIT_SOURCES:
+            raise click.BadParameter(f"write SOURCE=…, SOURCE one of {', '.join(_AUDIT_SOURCES)}", param=option)
+    return tuple((name, place) for name, _, place in parted)
+
+
 def _audit_file(text: str) -> tuple[str, Path]:
     """SOURCE=PATH, or the path of a Kubernetes audit log."""
     name, sign, path = text.partition("=")
@@ -53,6 +62,28 @@ def _audit_file(text: str) -> tuple[str, Path]:
     callback=lambda _context, _option, given: tuple(_audit_file(text) for text in given),
     help=f"Audit log, followed and rotated. Repeatable; need not exist yet. SOURCE: {', '.join(_AUDIT_SOURCES)}.",
 )
+@click.option(
+    "--audit-sqs",
+    multiple=True,
+    metavar="SOURCE=URL",
+    callback=_of_source,
+    help="Amazon SQS queue of S3 notifications, EventBridge events or CloudWatch Logs. Repeatable; extra `aws`.",
+)
+@click.option(
+    "--audit-pubsub",
+    multiple=True,
+    metavar="SOURCE=projects/P/subscriptions/S",
+    callback=_of_source,
+    help="Google Cloud Pub/Sub subscription of a log sink. Repeatable; extra `gcp`.",
+)
+@click.option(
+    "--audit-eventhub",
+    multiple=True,
+    metavar="SOURCE=HOST[:PORT]/HUB",
+    callback=_of_source,
+    help="Azure Event Hub, by its Kafka endpoint. Repeatable; extra `azure`.",
+)
+@click.option("--audit-eventhub-secret", type=_FILE, help="File with the Event Hubs connection string.")
 @click.option("--audit-webhook", metavar="HOST:PORT", help="Listen for audit webhooks (Kubernetes: /kubernetes/audit).")
 @click.option("--audit-webhook-plain", is_flag=True, help="The webhook without TLS (loopback only).")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
@@ -74,6 +105,10 @@ def command(
     store: str,
     state_dir: Path | None,
     audit_file: tuple[tuple[str, Path], ...],
+    audit_sqs: tuple[tuple[str, str], ...],
+    audit_pubsub: tuple[tuple[str, str], ...],
+    audit_eventhub: tuple[tuple[str, str], ...],
+    audit_eventhub_secret: Path | None,
     audit_webhook: str | None,
     audit_webhook_plain: bool,
     metrics_listen: str | None,
@@ -101,6 +136,10 @@ def command(
                 tls=TlsFiles(*files) if files else None,
                 state_dir=state_dir or (Path() if "://" in store else Path(store).absolute().parent),
                 audit_files=audit_file,
+                audit_sqs=audit_sqs,
+                audit_pubsub=audit_pubsub,
+                audit_eventhubs=audit_eventhub,
+                audit_eventhub_secret=audit_eventhub_secret,
                 audit_webhook=host_port("--audit-webhook", audit_webhook) if audit_webhook else None,
                 audit_webhook_plain=audit_webhook_plain,
                 metrics_listen=host_port("--metrics-listen", metrics_listen) if metrics_listen else None,

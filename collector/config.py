@@ -33,7 +33,8 @@ class Config:
     """Options of `vedette collector`. Raises: ConfigError, saying which option and what to give.
 
     `listen`: `host:port` (mutual TLS) or `unix:/path`, any number. `store`: file path or SQLAlchemy URL; `state_dir`
-    holds the audit sources' positions. `audit_files`: (name of the audit log's form, path). The webhook uses `tls`
+    holds the audit sources' positions and dead letter. `audit_files`, `audit_sqs`, `audit_pubsub` and
+    `audit_eventhubs`: (name of the audit log's form, path, queue URL, subscription, host/hub). The webhook uses `tls`
     where there is one and asks for a client certificate; `audit_webhook_plain`: plaintext, on loopback only.
     """
 
@@ -41,6 +42,10 @@ class Config:
     store: str
     tls: TlsFiles | None = None
     audit_files: tuple[tuple[str, Path], ...] = ()
+    audit_sqs: tuple[tuple[str, str], ...] = ()
+    audit_pubsub: tuple[tuple[str, str], ...] = ()
+    audit_eventhubs: tuple[tuple[str, str], ...] = ()
+    audit_eventhub_secret: Path | None = None
     audit_webhook: tuple[str, int] | None = None
     audit_webhook_plain: bool = False
     state_dir: Path = Path()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from collector.audit.checkpoint import Checkpoint, Position
+from collector.audit.dead_letter import DeadLetter
 from collector.audit.detector import Detector
 from collector.audit.envelope import parse_lines
 from collector.audit.follow import LineFollower, Lines
@@ -27,14 +28,21 @@ class AuditFile:
     """
 
     def __init__(
-        self, form: Format, path: Path, checkpoint_path: Path, detector: Detector, poll_s: float = 0.25
+        self,
+        form: Format,
+        path: Path,
+        checkpoint_path: Path,
+        detector: Detector,
+        *,
+        poll_s: float = 0.25,
+        dead_letter: DeadLetter | None = None,
     ) -> None:
         self._form = form
         self._path = path
         self._checkpoint = Checkpoint(checkpoint_path)
         self._detector = detector
         self._poll_s = poll_s
-        self._problems = ProblemLog()
+        self._problems = ProblemLog(f"file:{path}", dead_letter)
         self._follower: LineFollower | None = None
 
     async def run(self, emit: Emit) -> None:
@@ -77,7 +85,7 @@ class AuditFile:
     async def _take(self, lines: Lines, emit: Emit) -> None:
         parsed = parse_lines(self._form, lines.lines, f"{lines.where} before byte {lines.position.offset}")
         self._problems.count("lines", len(lines.lines))
-        self._problems.report(parsed.problems)
+        self._problems.took(parsed)
         for attempt in itertools.count():
             try:
                 await take_in(self._form, parsed.records, self._detector, emit)

@@ -20,8 +20,8 @@ class Format(Protocol):
     def unwrap(self, value: Any) -> Any:
         """The record in an item that carries it as a part or as text; other items as they are."""
 
-    def record_of(self, value: Any, position: str) -> AuditRecord | Problem:
-        """One decoded value as a record, or what is wrong with it."""
+    def record_of(self, value: Any, position: str) -> AuditRecord | Problem | None:
+        """One decoded value as a record, or what is wrong with it; None: sound, but of another log."""
 
     def facts_of(self, record: AuditRecord) -> Facts:
         """Entities, evidence and a sentence; never the payload of a request or response."""

@@ -5,16 +5,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from collector.audit.record import Problem
+from collector.audit.dead_letter import DeadLetter
+from collector.audit.record import Parsed, Problem
 from collector.plain import plain
 
 _log = logging.getLogger("vedette.collector.audit")
 
 
 class ProblemLog:
-    """Counts every problem; logs at most `per_minute` of them."""
+    """Counts every problem of one source; logs at most `per_minute` of them, and gives them to the dead letter."""
 
-    def __init__(self, per_minute: int = 20, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        source: str = "",
+        dead_letter: DeadLetter | None = None,
+        *,
+        per_minute: int = 20,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._dead_letter = dead_letter
         self._per_minute = per_minute
         self._clock = clock
         self._window_start = clock()
@@ -25,8 +35,17 @@ class ProblemLog:
         """Count and log bad records."""
         for problem in problems:
             self.count("bad_record")
+            if self._dead_letter is not None and not self._dead_letter.add(self._source, problem):
+                self.count("dead_letter_full")
             if self._may_log():
                 _log.warning("audit record refused: %s: %s", plain(problem.position), plain(problem.reason))
+
+    def took(self, parsed: Parsed) -> None:
+        """Count what a piece of input held, and report what was bad in it."""
+        self.report(parsed.problems)
+        self.count("records", len(parsed.records))
+        if parsed.other:
+            self.count("other_log", parsed.other)
 
     def count(self, cause: str, number: int = 1) -> None:
         """Count something else by cause."""

@@ -1,7 +1,7 @@
 """One audit record, whatever control plane wrote it, and what a piece of input held."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from detection.finding import Entity, FieldValue
@@ -25,18 +25,23 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A record that could not be used: where it stood and what is wrong with it (never its content)."""
+    """A record that could not be used: where it stood and what is wrong with it (never its content).
+
+    `record` is its beginning, for the dead letter only: it never reaches a log, an answer or a finding.
+    """
 
     position: str
     reason: str
+    record: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one piece of input held."""
+    """What one piece of input held. `other` counts sound records of another log, which formats pass over."""
 
     records: tuple[AuditRecord, ...]
     problems: tuple[Problem, ...]
+    other: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from collector.audit.dead_letter import DeadLetter
 from collector.audit.detector import Detector
 from collector.audit.envelope import parse
 from collector.audit.format import Format
@@ -55,6 +56,7 @@ class AuditWebhook:
         max_body: int = 32 * 1024 * 1024,
         max_waiting: int = 8,
         commit_timeout_s: float = 20.0,
+        dead_letter: DeadLetter | None = None,
     ) -> None:
         if tls is None and not _is_loopback(host):
             raise ConfigError(f"audit webhook on {host}:{port} without TLS: give a certificate, or listen on 127.0.0.1")
@@ -66,6 +68,7 @@ class AuditWebhook:
             max_body=max_body,
             max_waiting=max_waiting,
             commit_timeout_s=commit_timeout_s,
+            dead_letter=dead_letter,
         )
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -130,9 +133,10 @@ class Receiver:
         max_body: int,
         max_waiting: int,
         commit_timeout_s: float,
+        dead_letter: DeadLetter | None = None,
     ) -> None:
         self._forms = forms
-        self.problems = ProblemLog()
+        self.problems = ProblemLog("webhook", dead_letter)
         self._detector = detector
         self._token_file = token_file
         self._max_body = max_body
@@ -190,7 +194,7 @@ class Receiver:
         self._requests += 1
         self.problems.count("bytes", len(body))
         parsed = parse(form, body, f"webhook request {self._requests}")
-        self.problems.report(parsed.problems)
+        self.problems.took(parsed)
         if parsed.problems and not parsed.records:
             return _text(400, _why(parsed))
         try:

@@ -1,14 +1,10 @@
 """Google Cloud audit log entries.
 
 Format: `LogEntry` of Cloud Logging with a `google.cloud.audit.AuditLog` as its protoPayload. Entries come as JSON lines
-of a sink, as the `entries` of the Logging API, and base64-packed in the messages of Pub/Sub.
+of a sink, as the `entries` of the Logging API, and packed in the messages of Pub/Sub.
 """
 
-import base64
-import binascii
 from typing import Any
-
-import orjson
 
 from collector.audit.gcp.facts import facts_of
 from collector.audit.record import AuditRecord, Facts, Problem
@@ -26,14 +22,8 @@ class GcpAudit:
     lists = ("entries", "messages", "receivedMessages")
 
     def unwrap(self, value: Any) -> Any:
-        """The entry inside a Pub/Sub message, pushed or pulled."""
-        packed = mapping(mapping(value).get("message", value)).get("data")
-        if not isinstance(packed, str) or "protoPayload" in value:
-            return value
-        try:
-            return orjson.loads(base64.b64decode(packed, validate=True))
-        except (binascii.Error, orjson.JSONDecodeError):
-            return value
+        """An item as it is."""
+        return value
 
     def record_of(self, value: Any, position: str) -> AuditRecord | Problem:
         """One decoded value as an entry, or what is wrong with it."""

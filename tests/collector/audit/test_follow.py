@@ -149,7 +149,7 @@ def test_findings_are_committed_then_the_position_is_saved(log, detector, store,
     asyncio.run(_while_running(source, store, body))
     assert store.audit_ids() == ["e1", "e1", "e2", "e2"]
     assert checkpoint.load().offset == log.stat().st_size
-    assert source.counters() == {"lines": 3, "bad_record": 1}
+    assert source.counters() == {"lines": 3, "records": 2, "bad_record": 1}
 
 
 def test_a_store_that_refuses_is_tried_again_and_nothing_is_lost(log, detector, store, line):

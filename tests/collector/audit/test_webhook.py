@@ -62,7 +62,7 @@ def test_events_are_committed_and_then_answered_with_200(detector, store, record
     answers = _exchange(webhook, store, {"body": body}, {"body": body})
     assert answers == [(200, "2 events, 4 findings, 0 bad records\n"), (200, "2 events, 0 findings, 0 bad records\n")]
     assert store.audit_ids() == ["e1", "e1", "e2", "e2"]
-    assert webhook.counters() == {"bytes": 2 * len(body), "http_200": 2}
+    assert webhook.counters() == {"bytes": 2 * len(body), "records": 4, "http_200": 2}
 
 
 def test_a_store_that_refuses_gives_503_and_the_repeat_is_taken(detector, store, record):
