@@ -10,6 +10,8 @@ from detection.baseline.templates import program
 RUNTIME = "runtime"  # parent marker of a container's first process: whatever the runtime is called
 
 
+_UNKNOWN = "(unknown program)"  # its start was not seen
+
 Touches = tuple[Touch, ...]
 
 
@@ -32,7 +34,7 @@ class Behaviour(NamedTuple):
 
 def actor_of(process: Process) -> str:
     """The program, marked when its tree entered from outside: hands-on work never mixes with the workload's own."""
-    name = program(process.path, process.argv[0] if process.argv else "")
+    name = program(process.path, process.argv[0] if process.argv else "") or _UNKNOWN
     return f"{OUTSIDE}:{name}" if process.entry_id else name
 
 

@@ -72,7 +72,13 @@ _TECHNIQUES = {
 _ANOMALIES = {
     "anomaly.exec": "unusual program",
     "anomaly.write": "unusual file written",
+    "anomaly.read": "unusual file read",
     "anomaly.egress": "unusual connection",
+    "anomaly.ingress": "unusual caller",
+    "anomaly.listen": "unusual listener",
+    "anomaly.credential": "unusual change of identity",
+    "anomaly.capability": "unusual capabilities",
+    "anomaly.call": "unusual privileged call",
 }
 
 

@@ -214,3 +214,11 @@ def test_a_memory_file_is_one_whatever_its_name(world: Any) -> None:
         for n in range(2)
     ]  # fmt: skip
     assert {shown(world.identified(event, process))[0] for event in opens} == {("write", "/bin/httpd → memfd:")}
+
+
+def test_a_process_whose_start_was_not_seen_has_a_name_for_that(world: Any) -> None:
+    nobody = world.process("", "")
+    (found,) = behaviours_of(world.write("/srv/a", nobody))
+    assert (found.member, found.sentence) == (
+        "(unknown program) → /srv/a", "/srv/a was never written by (unknown program)",
+    )  # fmt: skip
