@@ -31,6 +31,7 @@ class AgentConfig:
     `budget`: false anomalies a workload may raise in a week on average (see docs/adr/0019).
     Rates are measured over windows of `rate_window_s`, rounded up to whole slots.
     Every behaviour the kernel knows is reported again once in `rearm_s`; `limits` bound what one cgroup may report.
+    `record_syscalls`: which system calls each workload makes, for seccomp profiles; it makes every call dearer.
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
     """
 
@@ -53,6 +54,7 @@ class AgentConfig:
     runtime_sockets: tuple[str, ...] = ()  # beside those in the usual places; "none" looks for none at all
     cluster: str = ""
     host_group: str = ""
+    record_syscalls: bool = False
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.slot_s <= 3600:

@@ -204,6 +204,8 @@ class Core:
     def _recount(self, behaviours: Sequence[tuple[BehaviourKey, int]], now_ns: int) -> None:
         """What the kernel's filter says of behaviours that happened again: one reading for all who count."""
         self._learner.recount(behaviours, now_ns)
+        if orphans := self._learner.orphans():
+            self._source.forget(orphans)
         if self._rates is not None:
             self._rates.recount(behaviours)
 

@@ -37,6 +37,7 @@ from agent.source.choose import choose
 from agent.source.port import Source
 from agent.spool.spool import Spool
 from agent.status import Status, write_status
+from agent.syscalls.watch import CallWatch
 from agent.uplink.channel import Credentials
 from agent.uplink.jsonlines import JsonLines
 from agent.uplink.session import Identity
@@ -84,6 +85,7 @@ class Agent:
         )
         self._learner.ask(ImageLayers())
         self._fleet = FleetMember(self._exchange, self._learner, self._rates, config.state_dir, learning.profile)
+        self._calls = CallWatch(config.state_dir / "syscalls", config.slot_s) if config.record_syscalls else None
         self._core = Core(
             source=self._source,
             decoder=Decoder(DeadLetterFile(config.state_dir / "undecoded.jsonl").add),
@@ -123,6 +125,8 @@ class Agent:
         reader = threading.Thread(target=self._read, name="reader", daemon=True)
         try:
             self._source.start()
+            if self._calls is not None:
+                self._calls.start()
             self._watching_since_ns = time.time_ns()
             self._runtimes.start()
             # After attaching: a process that starts in between is then seen twice instead of never.
@@ -137,6 +141,8 @@ class Agent:
                 self._shut_down(reader)
             finally:
                 self._source.stop()
+                if self._calls is not None:
+                    self._calls.stop()
                 self._runtimes.stop()
                 stop_metrics()
 
@@ -182,6 +188,8 @@ class Agent:
             next_tick = now + tick_s
             self._core.tick(time.time_ns())
             self._fleet.tick(time.time_ns())
+            if self._calls is not None:
+                self._calls.tick(self._identifier.inhabited(), time.time_ns())
             if now >= next_slot:
                 next_slot = max(next_slot + self._config.slot_s, now)
                 self._core.close_slot(time.time_ns())

@@ -76,6 +76,9 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
 )
 @click.option("--cluster", default="", help="Name of the Kubernetes cluster, where a collector serves several.")
 @click.option("--host-group", default="", help="Hosts of one group share the profiles of their services.")
+@click.option(
+    "--record-syscalls", is_flag=True, help="Record which system calls workloads make, for `vedette baseline export`."
+)
 @click.option("--status-file", type=_FILE, help="Keep the agent's status here as JSON.")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 def command(
@@ -98,6 +101,7 @@ def command(
     runtime_sockets: tuple[str, ...],
     cluster: str,
     host_group: str,
+    record_syscalls: bool,
     status_file: Path | None,
     metrics_listen: str | None,
 ) -> None:
@@ -132,6 +136,7 @@ def command(
             runtime_sockets=runtime_sockets,
             cluster=cluster,
             host_group=host_group,
+            record_syscalls=record_syscalls,
             status_file=status_file,
             metrics_address=_address(metrics_listen, "--metrics-listen"),
         )

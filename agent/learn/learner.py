@@ -8,6 +8,7 @@ from agent.events import Call, Exec
 from agent.learn.actor import Behaviour, parent_marker
 from agent.learn.behaviour import behaviours_of, is_behaviour
 from agent.learn.config import LearnConfig
+from agent.learn.decided import allows, apply
 from agent.learn.habits import note_habits
 from agent.learn.image import Images
 from agent.learn.judge import Case, Judge
@@ -28,6 +29,7 @@ from detection.baseline.snapshot import Snapshot, profile_of, snapshot
 _CACHED_ARGV_BYTES = 2048
 _MAIN_PID = 1
 _HOMES = 65_536
+_ORPHANS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Learner:
         self._judge = Judge(self._config)
         self._condemned: dict[str, None] = {}
         self._homes: dict[str, str] = {}
+        self._orphans: dict[BehaviourKey, None] = {}
         self._closed_ns = 0
         self._refused = 0
         self._retired = 0
@@ -206,7 +209,7 @@ class Learner:
 
     def recount(self, behaviours: Iterable[tuple[BehaviourKey, int]], now_ns: int) -> None:
         """Read the kernel's filter: behaviours whose count grew happened again, in the open slot."""
-        for link, growth in self._links.grown(behaviours):
+        for behaviour, link, growth in self._links.grown(behaviours):
             tracked = link.tracked
             if self._tracked.get(tracked.key) is not tracked:
                 continue  # the profile was retired, and began anew perhaps
@@ -220,13 +223,20 @@ class Learner:
             tracked.profile.witnessed += growth
             if row >= 0:
                 known.touch(row, link.instance, growth)
+            elif len(self._orphans) < _ORPHANS:
+                self._orphans[behaviour] = None
+
+    def orphans(self) -> list[BehaviourKey]:
+        """What the kernel takes for known and no profile knows any more: it was unlearned. To be reported again."""
+        orphans, self._orphans = list(self._orphans), {}
+        return orphans
 
     def _move(self, link: Link, name: str, phase: Phase, now_ns: int) -> tuple[ClassProfile, int]:
         """What began in one phase goes on in another: it is learned there, too, without a word."""
         key = KEYS[link.key.behaviour][phase]
         known = link.tracked.profile.classes[key]
         row = known.row(name)
-        if row < 0:
+        if row < 0 and allows(self._judge.decisions.of(*link.tracked.key), key, name):
             row = known.take(name, link.instance, now_ns)
         if row >= 0:
             link.key, link.row = key, row
@@ -276,8 +286,12 @@ class Learner:
             self._fleet[key] = (profile, before)
 
     def decide(self, decisions: Decisions) -> None:
-        """What people decided, from now on, in place of what they decided before."""
+        """What people decided, in place of what they decided before. It holds for what was learned, too."""
         self._judge.decisions = decisions
+        for tracked in self._tracked.values():
+            decided = decisions.of(*tracked.key)
+            if decided is not None and apply(tracked.profile, decided):
+                self._cache.clear()
 
     def ask(self, images: Images) -> None:
         """Ask these images what explains a new version's behaviour."""

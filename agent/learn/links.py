@@ -176,8 +176,8 @@ class Links:
                     return link
         return None
 
-    def grown(self, behaviours: Iterable[tuple[BehaviourKey, int]]) -> Iterator[tuple[Link, int]]:
-        """Links whose count grew since the last reading, and by how much. Keys that lead nowhere are skipped.
+    def grown(self, behaviours: Iterable[tuple[BehaviourKey, int]]) -> Iterator[tuple[BehaviourKey, Link, int]]:
+        """Links whose count grew since the last reading, and by how much. Keys without a link are skipped.
 
         A count that shrank was reset (the key was forgotten and is new): all of it is growth.
         """
@@ -187,4 +187,4 @@ class Links:
                 continue
             growth = count - link.count if count > link.count else count
             link.count = count
-            yield link, growth
+            yield key, link, growth

@@ -146,6 +146,19 @@ class ClassProfile(Counts):
         self.members.remove(row)
         return True
 
+    def unlearn(self, name: str) -> None:
+        """A person says that this known behaviour is not normal: the class does not know it any more.
+
+        The units that were watched stay: that something was new in them is still true.
+        """
+        row = self.members.find(name)
+        if row >= 0:
+            member = self.members.at(row)
+            self._weigh(member.units, member.slots, -1)
+            self.slot_incidences -= member.slots
+            self.members.remove(row)
+            self._forget_bound()
+
     def close_slot(self, alive: Iterable[str], now_ns: int = 0) -> None:
         """End the slot: one unit for each instance in `alive`. Every open unit ends.
 

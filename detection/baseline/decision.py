@@ -18,8 +18,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detection.baseline.folding import Exact, covers
 from detection.baseline.keys import ClassKey
 from detection.baseline.merge import Approved
+from detection.baseline.templates import read_is_exact, write_is_exact
 from detection.errors import DetectionError
 
 MAX_MEMBERS = 20_000  # of one file
@@ -27,6 +29,7 @@ MAX_NAME = 4096
 MAX_KEY = 1024
 _FIELDS = ("workload", "version", "lock", "accepted", "condemned")
 _NOTHING: frozenset[str] = frozenset()
+_FOLDED: dict[str, Exact] = {"write": write_is_exact, "read": read_is_exact}
 
 Path = tuple[str | int, ...]
 
@@ -56,11 +59,11 @@ class Decisions:
 
     def accepts(self, key: ClassKey | str, member: str) -> bool:
         """Whether people called it normal."""
-        return member in self.accepted.get(str(key), _NOTHING)
+        return _covered(str(key), member, self.accepted)
 
     def condemns(self, key: ClassKey | str, member: str) -> bool:
         """Whether people said that it never is."""
-        return member in self.condemned.get(str(key), _NOTHING)
+        return _covered(str(key), member, self.condemned)
 
     def locks(self, key: ClassKey | str) -> bool:
         """Whether this class holds only what is accepted: it must be named, if only with an empty list."""
@@ -148,6 +151,15 @@ def combined(decided: Iterable[Decisions], workload: str, version: str) -> Decis
         accepted = _with(accepted, one.accepted)
         condemned = _with(condemned, one.condemned)
     return Decisions(workload, version, lock, _less(accepted, condemned, keep=True), condemned)
+
+
+def _covered(key: str, member: str, classes: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a member is named, or is below a directory that is ("app → /srv/*.jpg")."""
+    named = classes.get(key, _NOTHING)
+    if not named or member in named:
+        return bool(named)
+    exact = _FOLDED.get(key.partition("/")[0])
+    return exact is not None and any(wider in named for wider in covers(member, exact))
 
 
 def approved(decisions: Decisions) -> dict[str, Approved]:

@@ -98,7 +98,7 @@ def recording_from_dict(data: Any) -> Recording:
     """The recording `recording_to_dict` gave. Raises: RecordingError."""
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise RecordingError(f"no recording of system calls of format {FORMAT}")
-    recording = Recording(*(_text(data, name) for name in ("workload", "version", "machine")))
+    recording = Recording(_text(data, "workload"), _text(data, "version"), _text(data, "machine"))
     recording.calls, recording.compat = _calls(data, "calls"), _calls(data, "compat")
     for name in _NUMBERS:
         setattr(recording, name, _number(data.get(name), name))
