@@ -52,7 +52,7 @@ class Site:
         self.chance = random.Random(number)
 
     def event(self, number: int, now_ns: int) -> Identified:
-        """Behaviour number `number` of this workload; each is another. Half are files, the others programs and peers."""
+        """Behaviour number `number` of this workload; each another, half files, the rest programs and peers."""
         kind = number % 4
         event = (
             self._open(number, now_ns)
