@@ -109,7 +109,8 @@ def test_nothing_is_raised_before_the_intrusion(demo: Run) -> None:
 
 
 def test_profiles_were_stable_and_no_event_was_lost(demo: Run) -> None:
-    states = {(p["workload"], p["behaviour"]): p["state"] for p in demo.document["agent"]["profiles"]}
+    steady = [p for p in demo.document["agent"]["profiles"] if p["phase"] == "steady"]
+    states = {(p["workload"], p["behaviour"]): p["state"] for p in steady}
     for app, behaviours in (("web", ("exec", "write", "egress")), ("backend", ("exec", "write"))):
         assert {states[f"k8s/shop/deployment/{app}/{app}", b] for b in behaviours} == {"stable"}
     events = demo.document["agent"]["events"]
