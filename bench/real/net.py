@@ -87,10 +87,10 @@ def _routes() -> list[ipaddress.IPv4Network]:
 class Names:
     """A name server on the gateway: A records of `look_up`, "no such name" for all else. A thread of its own."""
 
-    def __init__(self, address: str, look_up: Callable[[str], str | None]) -> None:
+    def __init__(self, address: str, look_up: Callable[[str], str | None], port: int = 53) -> None:
         self._look_up = look_up
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((address, 53))
+        self._socket.bind((address, port))
         self._thread = threading.Thread(target=self._serve, name="names", daemon=True)
 
     def start(self) -> None:
