@@ -25,7 +25,7 @@ class Pace:
 
     retry_s: float = 0.05
     tries: int = 6  # 1.55 s in all, less than events wait: a runtime notes a pod only when it runs
-    backoff_s: tuple[float, float] = (0.25, 30.0)
+    backoff_s: tuple[float, float] = (0.25, 8.0)
     greet_s: float = 30.0  # an idle runtime is greeted as often, so that the ledger is right
 
 

@@ -210,7 +210,7 @@ class Agent:
             _until(condition, what)
         except AssertionError as error:
             lost = {k: v for k, v in self.core.dropped().items() if v}
-            told = f"{len(self.execs())} execs; {lost}; {self._source.counters()}; {self.desk.states()}"
+            told = f"{self.desk.states()}; {len(self.execs())} execs; {lost}; {self._source.counters()}"
             raise AssertionError(f"{error}: {told}") from None
 
     def close(self) -> None:
@@ -348,7 +348,7 @@ def test_a_runtime_that_stops_and_comes_back_is_told_and_asked_again(
         assert "deadline" in state.problem
     finally:
         os.kill(pid, 18)
-    _until(lambda: [s.state for s in running.desk.states()] == ["answering"], "answering again")
+    running.wait_for(lambda: [s.state for s in running.desk.states()] == ["answering"], "answering again")
     container_id = containerd.container(pod, "web", "/bin/sleep", "300")
     _until(
         lambda: (c := running.identifier.container(container_id)) is not None and c.complete and c.image_digest,
