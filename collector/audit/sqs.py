@@ -18,7 +18,7 @@ _WAIT_S = 10
 _LEASE_S = 60.0
 _BATCH = 10
 _CHUNK = 256 * 1024
-_REGION = re.compile(r"https?://(?:sqs\.|[a-z0-9-]+\.queue\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.")
+_REGION = re.compile(r"https?://(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.")
 _GONE = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
 
 
