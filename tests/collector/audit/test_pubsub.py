@@ -21,6 +21,7 @@ from detection.rules.ir import And, Named, Op, Rule
 from detection.rules.ir import Test as Equal
 
 pytest.importorskip("google.cloud.pubsub_v1", reason="the extra gcp is not installed")
+TYPES = pytest.importorskip("google.pubsub_v1").types
 FORM = FORMATS["gcp-audit"]
 NAME = "projects/shop/subscriptions/audit"
 
@@ -29,17 +30,15 @@ class Server:
     """One subscription: Pull, ModifyAckDeadline and Acknowledge, with leases that run out."""
 
     def __init__(self, lease_s=10.0, dead_letters=False):
-        from google.pubsub_v1 import types
-
-        self.types, self.lease_s, self.dead_letters = types, lease_s, dead_letters
+        self.types, self.lease_s, self.dead_letters = TYPES, lease_s, dead_letters
         self.lock = threading.Condition()
         self.messages = {}  # id -> [body, hidden until, attempts]
         self.aside, self.extended, self.unavailable = [], 0, 0
         self.ids = itertools.count()
         methods = {
-            "Pull": (self._pull, types.PullRequest, types.PullResponse),
-            "ModifyAckDeadline": (self._modify, types.ModifyAckDeadlineRequest, None),
-            "Acknowledge": (self._acknowledge, types.AcknowledgeRequest, None),
+            "Pull": (self._pull, TYPES.PullRequest, TYPES.PullResponse),
+            "ModifyAckDeadline": (self._modify, TYPES.ModifyAckDeadlineRequest, None),
+            "Acknowledge": (self._acknowledge, TYPES.AcknowledgeRequest, None),
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
