@@ -15,6 +15,7 @@ from collector.audit.format import Format
 from collector.audit.intake import take_in
 from collector.audit.port import Emit
 from collector.audit.problems import ProblemLog
+from collector.audit.record import Problem
 from collector.errors import CollectorError
 
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -86,6 +87,8 @@ class AuditFile:
         parsed = parse_lines(self._form, lines.lines, f"{lines.where} before byte {lines.position.offset}")
         self._problems.count("lines", len(lines.lines))
         self._problems.took(parsed)
+        if lines.damage:
+            self._problems.report([Problem(lines.where, lines.damage)])
         for attempt in itertools.count():
             try:
                 await take_in(self._form, parsed.records, self._detector, emit)

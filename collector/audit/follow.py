@@ -1,5 +1,6 @@
 """A growing log file read line by line, through rotation, truncation and restarts."""
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -8,17 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.audit.checkpoint import Position, fingerprint
+from collector.audit.unpack import head_of, is_packed, unpacked
 
 _CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Whole lines without their ends, and the position after them, to be saved once they are committed."""
+    """Whole lines without their ends, and the position after them, to be saved once they are committed.
+
+    `damage` says what is wrong with the gzip they come from, told once.
+    """
 
     lines: list[bytes]
     position: Position
     where: str
+    damage: str = ""
 
 
 class LineFollower:
@@ -27,7 +33,8 @@ class LineFollower:
     The file may be absent, renamed and made anew (the old one is read to its end first), or truncated in place
     (copytruncate). A last line without its end waits, unless its file was rotated away. A line longer than
     `max_line` bytes is skipped and counted. `resume` is the position saved by an earlier run: if the path is
-    another file by now, the rest is looked for among the rotated files beside it.
+    another file by now, the rest is looked for among the rotated files beside it, gzipped ones too. A path that
+    is itself a gzip is read to its end; another one in its place is read anew.
     """
 
     def __init__(self, path: Path, resume: Position | None = None, max_line: int = 4 * 1024 * 1024) -> None:
@@ -35,6 +42,10 @@ class LineFollower:
         self._resume = resume
         self._max_line = max_line
         self._descriptor = -1
+        self._opened: tuple[int, ...] = (
+            -1,
+        )  # which file it is: its inode; of a gzip also size and time, for it does not grow
+        self._damage = ""
         self._offset = 0  # of the first byte not yet read
         self._rest = b""  # bytes before it that are no whole line yet
         self._skipping = False  # inside a line that is too long
@@ -57,7 +68,7 @@ class LineFollower:
         return self._at_end()
 
     def counters(self) -> Mapping[str, int]:
-        """rotated, truncated, line_too_long, rotated_away (the rest of a file was gone at restart)."""
+        """rotated, truncated, line_too_long, gzip_damaged, rotated_away (the rest of a file was gone at restart)."""
         return dict(+self._counts)
 
     def close(self) -> None:
@@ -70,11 +81,20 @@ class LineFollower:
         if self._resume is not None:
             self._find_resumed(self._resume)
             self._resume = None
-        path, offset = self._queue.pop(0) if self._queue else (self._path, 0)
+        path, offset = self._queue[0] if self._queue else (self._path, 0)
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
+            del self._queue[:1]
             return False
+        try:
+            packed = is_packed(descriptor)
+            self._opened = _identity(os.fstat(descriptor), packed)
+            self._descriptor, self._damage = unpacked(descriptor) if packed else (os.dup(descriptor), "")
+        finally:
+            os.close(descriptor)
+        self._counts["gzip_damaged"] += bool(self._damage)
+        del self._queue[:1]
         self._start(offset)
         return True
 
@@ -92,10 +112,12 @@ class LineFollower:
         self._counts["rotated_away"] += 1
 
     def _candidates(self) -> list[Path]:
-        """The path and its rotated siblings (audit.log.1, audit-2026-….log), oldest first; not compressed ones."""
+        """The path and its rotated siblings (audit.log.1, audit-2026-….log, each also .gz), oldest first."""
         name, stem, suffix = (re.escape(t) for t in (self._path.name, self._path.stem, self._path.suffix))
-        rotated = re.compile(rf"{name}[.-]\d[\dTZ_.:-]*|{stem}-\d[\dTZ_.:-]*{suffix}")
-        beside = [p for p in self._path.parent.glob("*") if rotated.fullmatch(p.name) and not p.is_symlink()]
+        rotated = re.compile(rf"(?:{name}[.-]\d[\dTZ_.:-]*|{stem}-\d[\dTZ_.:-]*{suffix})(?:\.gz)?")
+        found = {p.name: p for p in self._path.parent.glob("*") if rotated.fullmatch(p.name) and not p.is_symlink()}
+        # While a file is being zipped, both are there.
+        beside = [p for name, p in found.items() if not (name.endswith(".gz") and name.removesuffix(".gz") in found)]
         files = [p for p in (*beside, self._path) if p.is_file()]
         return sorted(files, key=lambda p: (p.stat().st_mtime_ns, p == self._path, p.name))
 
@@ -119,12 +141,11 @@ class LineFollower:
             self._rest, self._skipping = b"", True
         short = [line for line in whole if len(line) <= self._max_line]
         self._counts["line_too_long"] += len(whole) - len(short)
-        return Lines(short, self._position(), str(self._path)) if whole else None
+        return self._given(short) if whole else None
 
     def _position(self) -> Position:
         length, known = self._head = fingerprint(self._descriptor)
-        inode = os.fstat(self._descriptor).st_ino
-        return Position(inode, self._offset - len(self._rest), length, known)
+        return Position(self._opened[0], self._offset - len(self._rest), length, known)
 
     def _at_end(self) -> Lines | None:
         """Nothing more here: go to the next file, once it is there and this one is surely finished."""
@@ -133,15 +154,28 @@ class LineFollower:
                 stat = self._path.stat()
             except FileNotFoundError:
                 return None
-            if stat.st_ino == os.fstat(self._descriptor).st_ino:
-                return None
+            if self._opened == _identity(stat, len(self._opened) > 1):
+                return self._last() if len(self._opened) > 1 else None
         if os.fstat(self._descriptor).st_size > self._offset:
             return None  # grew meanwhile: read again
         self._counts["rotated"] += 1
-        rest, self._rest = self._rest, b""
-        last = Lines([rest], self._position(), str(self._path)) if rest and not self._skipping else None
+        last = self._last()
         self.close()
         return last if last is not None else self.read()
+
+    def _last(self) -> Lines | None:
+        """The last line, whose end will not come, and what is wrong with the file; None for nothing of both."""
+        rest, self._rest = self._rest, b""
+        lines = [rest] if rest and not self._skipping else []
+        return self._given(lines) if lines or self._damage else None
+
+    def _given(self, lines: list[bytes]) -> Lines:
+        damage, self._damage = self._damage, ""
+        return Lines(lines, self._position(), str(self._path), damage)
+
+
+def _identity(stat: os.stat_result, packed: bool) -> tuple[int, ...]:
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if packed else (stat.st_ino,)
 
 
 def _is_file(path: Path, position: Position) -> bool:
@@ -151,6 +185,9 @@ def _is_file(path: Path, position: Position) -> bool:
     except OSError:
         return False
     try:
+        if is_packed(descriptor):  # zipped since, or all along: its content tells
+            head = head_of(path, position.head_bytes)
+            return bool(head) and hashlib.sha256(head).hexdigest() == position.head_hash
         stat = os.fstat(descriptor)
         same_head = fingerprint(descriptor, position.head_bytes) == (position.head_bytes, position.head_hash)
         return stat.st_ino == position.inode and stat.st_size >= position.offset and same_head

@@ -1,8 +1,10 @@
 """A followed log loses nothing: rotation, truncation, restarts, half-written lines."""
 
 import asyncio
+import gzip
 import os
 
+import orjson
 import pytest
 
 from collector.audit import FORMATS, AuditFile, Detector
@@ -117,6 +119,66 @@ def test_a_position_whose_file_is_gone_is_counted_and_the_new_file_read_whole(lo
     assert _all(second) == [b"other"]
     assert second.counters() == {"rotated_away": 1}
     second.close()
+
+
+@pytest.mark.parametrize("name", ["audit.log.1.gz", "audit-2026-11-21T12-00-00.000.log.gz"])
+def test_a_file_that_was_rotated_and_zipped_meanwhile_is_read_on_where_it_was_left(log, name):
+    log.write_bytes(b"a\nb\n")
+    first = LineFollower(log)
+    position = first.read().position
+    first.close()
+    zipped = log.with_name(name)
+    zipped.write_bytes(gzip.compress(log.read_bytes() + b"c\nlast"))
+    os.utime(zipped, (1000, 1000))
+    log.unlink()
+    log.write_bytes(b"d\n")
+    second = LineFollower(log, position)
+    batch = second.read()
+    assert batch.lines == [b"c"]
+    second.close()
+    third = LineFollower(log, batch.position)  # killed in the middle of the zipped file
+    assert _all(third) == [b"last", b"d"]
+    third.close()
+
+
+def test_a_zipped_file_is_read_once_and_another_in_its_place_anew(tmp_path):
+    path = tmp_path / "trail.json.gz"
+    path.write_bytes(gzip.compress(b"a\nb"))
+    follower = LineFollower(path)
+    assert _all(follower) == [b"a", b"b"]
+    assert _all(follower) == []
+    path.write_bytes(gzip.compress(b"c\n"))
+    assert _all(follower) == [b"c"]
+    follower.close()
+
+
+def test_a_file_that_is_being_zipped_is_read_once(log):
+    log.write_bytes(b"a\n")
+    first = LineFollower(log)
+    position = first.read().position
+    first.close()
+    log.rename(log.with_name("audit.log.1"))
+    log.with_name("audit.log.1.gz").write_bytes(gzip.compress(b"a\n"))
+    log.write_bytes(b"b\n")
+    second = LineFollower(log, position)
+    assert _all(second) == [b"b"]
+    second.close()
+
+
+def test_a_damaged_zip_gives_what_stands_before_the_damage_and_is_told(log, detector, store, line):
+    whole = gzip.compress(b"".join(line(f"e{i}") for i in range(300)))
+    log.write_bytes(whole[: len(whole) // 2])
+    source = _source(log, detector)
+    asyncio.run(_while_running(source, store, lambda: _until(lambda: source.counters().get("gzip_damaged"))))
+    asyncio.run(_while_running(source, store, lambda: _until(lambda: store.findings)))
+    assert store.audit_ids()[:4] == ["e0", "e0", "e1", "e1"]
+
+
+def test_envelopes_in_lines_are_opened(log, detector, store, record):
+    log.write_bytes(orjson.dumps({"items": [record("e1"), record("e2")]}) + b"\n")
+    source = _source(log, detector)
+    asyncio.run(_while_running(source, store, lambda: _until(lambda: len(store.findings) == 4)))
+    assert store.audit_ids() == ["e1", "e1", "e2", "e2"]
 
 
 async def _until(condition, seconds=10.0):
