@@ -65,7 +65,7 @@ class Judge:
         voices = tracked.voices(key.behaviour, key.phase, name) + (held is None)
         verdict = self._score(behaviour, key, case, max(shown, voices))
         if insisted and decided is not None:
-            verdict = _at_least_high(verdict, behaviour, "is locked" if decided.locks(key) else "condemns it")
+            verdict = _at_least_high(verdict, behaviour, "condemns it" if decided.condemns(key, name) else "is locked")
         row = -1
         if not (verdict.alarming or condemned or insisted) and self._has_quorum(behaviour, key, tracked, shown):
             row = self._take(known, name, instance, now_ns)

@@ -56,7 +56,7 @@ def _of_class(name: str, old: View, new: View) -> Iterator[Difference]:
     for one, other in _pairs(gone, added):
         gone.discard(one)
         added.discard(other)
-        yield Difference("changed", name, f"{one}\n    is now {other}")
+        yield Difference("changed", name, f"{one}  is now  {other}")
     yield from (Difference("gone", name, member) for member in sorted(gone))
     yield from (Difference("added", name, member) for member in sorted(added))
     for member in sorted(now.keys() - was.keys() - after):

@@ -117,7 +117,7 @@ def _connections(way: str, member: str, terms: _Terms) -> Iterator[tuple[dict[st
         terms.remarks.append(f"{way}: {member!r}: no one port, so all {protocol} ports of that peer are allowed")
     if whom in _LOOPBACK or _is_loopback(whom):
         return  # policies do not apply within a pod
-    peer = _peer(whom, terms)
+    peer = _peer(way, whom, terms)
     if way == "egress" and port.port == _DNS:
         yield _DNS_PEER, port  # as plugins see it that translate a service's address first
     if peer is None and port.port != _DNS:
@@ -133,7 +133,7 @@ _DNS_PEER: dict[str, Any] = {
 }
 
 
-def _peer(whom: str, terms: _Terms) -> dict[str, Any] | None:
+def _peer(way: str, whom: str, terms: _Terms) -> dict[str, Any] | None:
     """A selector or a block for one end of a connection; None where there is no such thing."""
     owner = owner_of(whom)
     if owner is not None and _LABEL.match(owner.name) and _LABEL.match(owner.namespace):
@@ -144,7 +144,11 @@ def _peer(whom: str, terms: _Terms) -> dict[str, Any] | None:
             "namespaceSelector": {"matchLabels": {_NAMESPACE: owner.namespace}},
             "podSelector": {"matchLabels": {terms.app_label: owner.name}},
         }
-    if service := _service_of(whom, terms.namespace):
+    if whom == "public":
+        return {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_PRIVATE)}}
+    if whom == "link-local":
+        return {"ipBlock": {"cidr": "169.254.0.0/16"}}
+    if way == "egress" and (service := _service_of(whom, terms.namespace)):
         terms.remarks.append(
             f"service {whom}: its pods are taken to carry {terms.app_label}={service.name}: check that"
         )
@@ -152,10 +156,6 @@ def _peer(whom: str, terms: _Terms) -> dict[str, Any] | None:
             "namespaceSelector": {"matchLabels": {_NAMESPACE: service.namespace}},
             "podSelector": {"matchLabels": {terms.app_label: service.name}},
         }
-    if whom == "public":
-        return {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_PRIVATE)}}
-    if whom == "link-local":
-        return {"ipBlock": {"cidr": "169.254.0.0/16"}}
     return _block(whom, terms.remarks)
 
 

@@ -104,7 +104,7 @@ def _class(
     ordered = sorted(known.members.values(), key=lambda m: (-m.units, -m.count, m.name))
     _table(console, ordered, limit, lambda m: _seen(m, known, unit, accepted))
     held = sorted(known.quarantine.values(), key=lambda h: (-len(h.instances), -h.count, h.name))
-    waiting = [h for h in held if h.name not in accepted]
+    waiting = [h for h in held if h.name not in accepted and not decided.condemns(key, h.name)]
     if waiting:
         console.print(
             Text("  waits, not learned, until enough others show it or a person approves it:", style="yellow")
