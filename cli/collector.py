@@ -96,6 +96,10 @@ def _audit_file(text: str) -> tuple[str, Path]:
     "--quorum-share", type=click.FloatRange(0.0, 1.0), default=0.5, show_default=True,
     help="Share of a workload's agents that make a behaviour normal which had raised an alarm.",
 )  # fmt: skip
+@click.option(
+    "--behaviour-budget", type=float, default=7.0, show_default=True,
+    help="False anomalies a week over all principals of an audit source; 0: do not learn what principals do.",
+)  # fmt: skip
 @click.option("--keep-days", type=click.IntRange(1), default=30, show_default=True, help="Retention.")
 def command(
     listen: tuple[str, ...],
@@ -115,6 +119,7 @@ def command(
     heartbeat: float,
     quorum: int,
     quorum_share: float,
+    behaviour_budget: float,
     keep_days: int,
 ) -> None:
     """Receive findings, join them with audit logs, serve incidents."""
@@ -145,6 +150,7 @@ def command(
                 metrics_listen=host_port("--metrics-listen", metrics_listen) if metrics_listen else None,
                 heartbeat_s=heartbeat,
                 retention=Retention(days=keep_days),
+                behaviour_budget=behaviour_budget,
                 fleet=FleetOptions(merge=FleetConfig(agents=quorum, instances=quorum, share=quorum_share)),
             )
         )
@@ -156,12 +162,15 @@ def _run(config: "Config") -> None:
     import rules  # noqa: PLC0415
     from collector.audit import Detector  # noqa: PLC0415
     from collector.correlate import Correlator  # noqa: PLC0415
+    from collector.principals import BehaviourConfig, PrincipalWatch  # noqa: PLC0415
     from collector.run import run  # noqa: PLC0415
     from collector.sources import audit_sources  # noqa: PLC0415
     from detection.rules import load_compiled  # noqa: PLC0415
 
-    detector = Detector(load_compiled(rules.compiled("audit")))
-    run(config, Correlator(), audit_sources(config, detector), _say_ready)
+    budget = config.behaviour_budget
+    behaviour = PrincipalWatch(BehaviourConfig(budget=budget)) if budget else None
+    detector = Detector(load_compiled(rules.compiled("audit")), behaviour=behaviour)
+    run(config, Correlator(), audit_sources(config, detector), _say_ready, behaviour)
 
 
 def _say_ready(ready: "Ready") -> None:

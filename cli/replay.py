@@ -32,14 +32,21 @@ _SHOWN_PROBLEMS = 20
     type=click.Path(exists=True, path_type=Path),
     help="Sigma rules in a file or folder, instead of the shipped ones: say which findings would appear or disappear.",
 )
+@click.option(
+    "--behaviour/--no-behaviour", default=True, show_default=True,
+    help="Audit logs: also learn what each principal does, and report what it does for the first time.",
+)  # fmt: skip
 @click.option("--slot", "slot_s", type=float, default=60.0, show_default=True, help="Seconds in a learning slot.")
-def command(files: tuple[Path, ...], source: str, form: str, summary: bool, other: Path | None, slot_s: float) -> None:
+def command(
+    files: tuple[Path, ...], source: str, form: str, summary: bool, other: Path | None, behaviour: bool, slot_s: float
+) -> None:
     """Play FILES as if their events happened now. Needs no privilege and changes nothing.
 
-    Runtime files are made by `vedette record`; audit logs are JSON or JSON lines, plain or gzipped.
+    Runtime files are made by `vedette record`; audit logs are JSON or JSON lines, plain or gzipped: give them in order
+    of time.
     With --format json every finding is one line.
     """
-    player = _Player(source, slot_s)
+    player = _Player(source, slot_s, behaviour=behaviour)
     try:
         if other is not None:
             _print_changes(_changes(player, files, other), form)
@@ -60,8 +67,9 @@ def command(files: tuple[Path, ...], source: str, form: str, summary: bool, othe
 class _Player:
     """Plays files of one source; remembers what could not be played. `summaries` has one entry for each file."""
 
-    def __init__(self, source: str, slot_s: float) -> None:
+    def __init__(self, source: str, slot_s: float, *, behaviour: bool) -> None:
         self._source = source
+        self._behaviour = behaviour
         self._slot_s = slot_s
         self.summaries: list[dict[str, Any]] = []
         self._problems: list[str] = []
@@ -96,8 +104,9 @@ class _Player:
         from collector.audit.replay import AuditReplay  # noqa: PLC0415
         from collector.errors import CollectorError  # noqa: PLC0415
         from collector.plain import plain  # noqa: PLC0415
+        from collector.principals import PrincipalWatch  # noqa: PLC0415
 
-        replay = AuditReplay(FORMATS[self._source], ruleset)
+        replay = AuditReplay(FORMATS[self._source], ruleset, PrincipalWatch() if self._behaviour else None)
         for path in files:
             try:
                 yield from replay.findings(path)

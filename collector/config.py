@@ -57,12 +57,15 @@ class Config:
     retention: Retention = Retention()
     fleet: FleetOptions = field(default_factory=FleetOptions)
     rates: RateOptions = field(default_factory=RateOptions)
+    behaviour_budget: float = 7.0  # false anomalies a week over all principals of an audit source; 0: not learned
 
     def __post_init__(self) -> None:
         if not self.listen:
             raise ConfigError("--listen: give at least one address, host:port or unix:/path")
         for address in self.listen:
             check_address("--listen", address)
+        if self.behaviour_budget and not 0.01 <= self.behaviour_budget <= 10_000:
+            raise ConfigError(f"--behaviour-budget {self.behaviour_budget}: give 0 (off) or 0.01 to 10000 a week")
         if not 0.1 <= self.heartbeat_s <= 3600:
             raise ConfigError(f"--heartbeat {self.heartbeat_s}: give 0.1 to 3600 seconds")
 

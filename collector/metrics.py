@@ -63,6 +63,22 @@ METRICS = (
     Metric("vedette_collector_rate_trainings_total", "counter", ("result",), "Trainings of forests: trained, too_few."),
     Metric("vedette_collector_rate_training_seconds", "histogram", (), "Time of one training."),
     Metric("vedette_collector_rate_forests", "gauge", (), "Workloads that have a forest."),
+    Metric(
+        "vedette_collector_behaviour_total",
+        "mirror",
+        ("cause",),
+        "Behaviour of principals: principals met, hours closed, novel, held, adopted, condemned, late, future, "
+        "findings, alarms (above informational), left (memory), groups_left.",
+    ),
+    Metric("vedette_collector_behaviour_broken_total", "counter", (), "Stored behaviour that could not be read."),
+    Metric("vedette_collector_principals", "gauge", (), "Principals whose behaviour is held in memory."),
+    Metric(
+        "vedette_collector_sink_events_total",
+        "counter",
+        ("sink", "result"),
+        "Events of sinks: delivered, refused (in the dead letter), retried (attempts), overtaken (lost to retention).",
+    ),
+    Metric("vedette_collector_sink_lag_events", "gauge", ("sink",), "Positions between the newest event and a sink's."),
     Metric("vedette_collector_trimmed_total", "counter", ("table",), "Rows removed by retention."),
 )
 
@@ -86,9 +102,16 @@ class Metrics:
         counter = self._counters[f"vedette_collector_{name}_total"]
         (counter.labels(**labels) if labels else counter).inc(amount)
 
-    def set(self, name: str, value: float) -> None:
+    def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
-        self._gauges[f"vedette_collector_{name}"].set(value)
+        gauge = self._gauges[f"vedette_collector_{name}"]
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def drop(self, name: str, **labels: str) -> None:
+        """Show a gauge's value for these labels no more."""
+        gauge = self._gauges[f"vedette_collector_{name}"]
+        if labels.keys() == set(gauge._labelnames):
+            gauge.remove_by_labels(labels)
 
     def add(self, name: str, amount: int) -> None:
         """Move a gauge."""

@@ -18,12 +18,14 @@ from collector.errors import CollectorError, ConfigError
 from collector.fleet import Fleet
 from collector.ingest import Correlator, Ingest
 from collector.metrics import Metrics
+from collector.principals import Keeper, PrincipalWatch
 from collector.publish import baselines
 from collector.publish import service as publish
 from collector.publish.feed import Feed
 from collector.receive import service as receive
 from collector.receive.profiles import fleet_messages
 from collector.receive.server import Server
+from collector.store.principals import PrincipalRows
 from collector.store.profiles import ProfileStore
 from collector.store.rates import RateStore
 from collector.store.store import Store
@@ -47,10 +49,17 @@ class Ready:
 class Collector:
     """`start`, then `stop`, once each, in one event loop.
 
-    `sources` makes each audit source by name; it is called again when a source has failed.
+    `sources` makes each audit source by name; it is called again when a source has failed. `behaviour` is what their
+    detector learns with: kept in the store.
     """
 
-    def __init__(self, config: Config, correlator: Correlator, sources: Mapping[str, SourceFactory]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        correlator: Correlator,
+        sources: Mapping[str, SourceFactory],
+        behaviour: PrincipalWatch | None = None,
+    ) -> None:
         self._config = config
         self.metrics = Metrics()
         self._store = Store(config.store)
@@ -60,6 +69,8 @@ class Collector:
         self._fleet = Fleet(profiles, self._ingest.write, fleet_messages, self.metrics, config.fleet)
         self._trainer = Trainer(RateStore(self._store), self._ingest.write, self.metrics, config.rates)
         self._trainer.listen(self._fleet.tell)
+        watch = behaviour or PrincipalWatch()
+        self._keeper = Keeper(watch, PrincipalRows(self._store), self._ingest.write, self.metrics)
         self._agents = receive.AgentService(self._ingest, self.metrics, self._fleet, self._trainer)
         self._people = baselines.BaselineService(self._fleet, self.metrics)
         self._readers = publish.EventService(self._store, self._feed, self.metrics, heartbeat_s=config.heartbeat_s)
@@ -75,6 +86,7 @@ class Collector:
         await self._ingest.restore(self._config.window_days * DAY_NS, self._config.restore_findings)
         await self._fleet.restore()
         await self._trainer.restore()
+        await self._keeper.restore()
         services = (
             (receive.SERVICE, self._agents.handler()),
             (publish.SERVICE, self._readers.handler()),
@@ -84,7 +96,7 @@ class Collector:
         listen = tuple(self._server.listen(address) for address in self._config.listen)
         metrics = self._export()
         await self._server.start()
-        work = (self._trim_forever(), self._fleet.run(), self._trainer.run())
+        work = (self._trim_forever(), self._fleet.run(), self._trainer.run(), self._keeper.run())
         self._chores += [asyncio.create_task(one) for one in work]
         for name in self._sources:
             self._intake.append(asyncio.create_task(self._supervise(name, self._ingest.findings)))
@@ -98,6 +110,8 @@ class Collector:
         self._readers.stop()
         await self._server.stop(self._config.stop_s)
         await _cancel(self._chores)
+        with contextlib.suppress(CollectorError):  # what was learned in the last minute
+            await self._keeper.save()
         await self._ingest.close()
         self._fleet.close()
         self._trainer.close()
@@ -147,6 +161,7 @@ class Collector:
                 await self._ingest.trim(time.time_ns() - keep.days * DAY_NS, keep.events)
                 await self._fleet.trim()
                 await self._trainer.trim()
+                await self._keeper.trim()
             except CollectorError as error:
                 log.warning("retention: %s; trying again later", error)
             await asyncio.sleep(keep.every_s)
@@ -157,9 +172,10 @@ def run(
     correlator: Correlator,
     sources: Mapping[str, SourceFactory],
     ready: Callable[[Ready], None],
+    behaviour: PrincipalWatch | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; blocks. `ready` is called once. Raises: CollectorError."""
-    asyncio.run(_run(config, correlator, sources, ready))
+    asyncio.run(_run(config, correlator, sources, ready, behaviour))
 
 
 async def _run(
@@ -167,11 +183,12 @@ async def _run(
     correlator: Correlator,
     sources: Mapping[str, SourceFactory],
     ready: Callable[[Ready], None],
+    behaviour: PrincipalWatch | None = None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    collector = Collector(config, correlator, sources)
+    collector = Collector(config, correlator, sources, behaviour)
     ready(await collector.start())
     await stop.wait()
     log.info("stopping: no new records, committing what is under way")

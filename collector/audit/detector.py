@@ -18,6 +18,7 @@ from detection.rules.view import Document
 from detection.rules.windows import Story, Windows
 
 Key = tuple[Source, str, str]  # a record's own id and a rule's
+ANOMALY = "anomaly"  # in place of a rule's, for what is new in a record
 
 
 class Rules(Protocol):
@@ -35,6 +36,21 @@ class Rules(Protocol):
         """Every rule of that kind of event that holds."""
 
 
+class Behaviour(Protocol):
+    """What principals do, learned. Beside the port: `NoBehaviour`."""
+
+    def observe(self, form: Format, record: AuditRecord, condemned: bool, /) -> Finding | None:
+        """Learn from a record; a finding where it shows something new. `condemned`: a rule of medium or higher held."""
+
+
+class NoBehaviour:
+    """Learns nothing."""
+
+    def observe(self, _form: Format, _record: AuditRecord, _condemned: bool, /) -> Finding | None:
+        """Nothing is new."""
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
     """Findings of some records; `Detector.commit` takes it once they are stored."""
@@ -50,12 +66,14 @@ class Detector:
     what was not stored is found again when the transport retries. One thread (the event loop).
     """
 
-    def __init__(self, rules: Rules, remember: int = 100_000) -> None:
+    def __init__(self, rules: Rules, remember: int = 100_000, behaviour: Behaviour | None = None) -> None:
         self._rules = rules
+        self._behaviour: Behaviour = behaviour or NoBehaviour()
         self._windows = Windows(rules.correlations)
         self._remember = remember
         self._seen: OrderedDict[Key, None] = OrderedDict()
-        self._untold: dict[Key, Finding] = {}  # a correlation tells its story once: kept until it is stored
+        # A correlation tells its story once, and what is new is new once: kept until it is stored.
+        self._untold: dict[Key, Finding] = {}
         self._counts: Counter[str] = Counter()
 
     def use(self, rules: Rules) -> None:
@@ -90,6 +108,7 @@ class Detector:
     def _detect_one(self, form: Format, record: AuditRecord, findings: dict[Key, Finding]) -> None:
         facts: Facts | None = None
         document = Nested(record.raw, aliases_of(record.rule_key))
+        worst = 0
         for match in self._rules.match(record.rule_key, document):
             rule_id = match.rule.id
             key = (form.source, record.event_id, rule_id)
@@ -100,9 +119,15 @@ class Detector:
             if rule_id not in self._rules.parts:
                 findings[key] = _finding(form.source, record, match, facts)
             if not match.excepted:
+                worst = max(worst, match.rule.level if rule_id not in self._rules.parts else 0)
                 for story in self._windows.observe(rule_id, document, record.time_ns, record.event_id):
                     told = (form.source, story.id, str(story.count))
                     findings[told] = self._untold[told] = _of_story(form.source, story, facts)
+                    worst = max(worst, story.correlation.level)
+        news = self._behaviour.observe(form, record, worst >= Severity.MEDIUM)
+        if news is not None:
+            key = (form.source, record.event_id, ANOMALY)
+            findings[key] = self._untold[key] = news
 
 
 def finding_id(source: Source, event_id: str, rule_id: str) -> str:

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from collector.audit.record import AuditRecord, Facts, Problem
 from detection.finding import Source
+from detection.principals.access import Access
 
 
 class Format(Protocol):
@@ -25,3 +26,6 @@ class Format(Protocol):
 
     def facts_of(self, record: AuditRecord) -> Facts:
         """Entities, evidence and a sentence; never the payload of a request or response."""
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """The record as behaviour of its principal; None where no principal is behind it. Called for every record."""

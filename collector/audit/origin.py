@@ -17,18 +17,22 @@ _BAND = 4  # hours
 _AGENTS: tuple[tuple[str, str], ...] = (
     (r"terraform|opentofu", "terraform"), (r"pulumi", "pulumi"), (r"ansible", "ansible"), (r"crossplane", "crossplane"),
     (r"^aws-cli", "aws-cli"), (r"boto3|botocore", "boto3"), (r"^kubectl", "kubectl"), (r"^helm", "helm"),
-    (r"gcloud", "gcloud"), (r"gsutil", "gsutil"), (r"azurecli|azure-cli|^az/", "azure-cli"), (r"azurepowershell", "azure-powershell"),
+    (r"gcloud", "gcloud"), (r"gsutil", "gsutil"), (r"azurecli|azure-cli|^az/", "azure-cli"),
+    (r"azurepowershell", "azure-powershell"),
     (r"(console|signin)\.amazonaws\.com|aws-internal|aws internal", "aws-console"),
     (r"^[a-z0-9.-]+\.amazonaws\.com$", "aws service"), (r"aws-sdk-([a-z0-9]+)", r"aws-sdk-\1"),
-    (r"aws\.?tools|awspowershell", "aws-powershell"), (r"google-api-go-client", "google-go"), (r"google-api-python", "google-python"),
-    (r"azsdk-([a-z]+)", r"azsdk-\1"), (r"^curl", "curl"), (r"^wget", "wget"), (r"python-requests|python-urllib|aiohttp|httpx", "python-http"),
+    (r"aws\.?tools|awspowershell", "aws-powershell"), (r"google-api-go-client", "google-go"),
+    (r"google-api-python", "google-python"),
+    (r"azsdk-([a-z]+)", r"azsdk-\1"), (r"^curl", "curl"), (r"^wget", "wget"),
+    (r"python-requests|python-urllib|aiohttp|httpx", "python-http"),
     (r"^go-http-client", "go-http"), (r"^okhttp|^apache-httpclient|^java/", "java-http"), (r"^mozilla/", "browser"),
 )  # fmt: skip
 _FAMILIES = tuple((re.compile(pattern), name) for pattern, name in _AGENTS)
 _NETWORKS = tuple(
     (ip_network(text), name)
     for text, name in (
-        ("127.0.0.0/8", "loopback"), ("::1/128", "loopback"), ("169.254.0.0/16", "link-local"), ("fe80::/10", "link-local"),
+        ("127.0.0.0/8", "loopback"), ("::1/128", "loopback"), ("169.254.0.0/16", "link-local"),
+        ("fe80::/10", "link-local"),
         ("10.0.0.0/8", "private"), ("172.16.0.0/12", "private"), ("192.168.0.0/16", "private"),
         ("100.64.0.0/10", "private"), ("fc00::/7", "private"),
     )
@@ -62,7 +66,7 @@ def _network(text: str) -> str:
     try:
         given = ip_address(text)
     except ValueError:
-        return "service" if "." in text or text == "AWS Internal" or text == "private" else ""
+        return "service" if "." in text or text in {"AWS Internal", "private"} else ""
     mapped = given.ipv4_mapped if isinstance(given, IPv6Address) else None
     address = mapped or given
     for network, name in _NETWORKS:
@@ -72,7 +76,7 @@ def _network(text: str) -> str:
 
 
 def hours_of(time_ns: int) -> str:
-    """"08-12 weekday": four hours of the day in UTC, and whether it is a weekend."""
+    """ "08-12 weekday": four hours of the day in UTC, and whether it is a weekend."""
     return _hours(time_ns // _HOUR_NS)
 
 

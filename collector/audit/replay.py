@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.audit.detector import Detector, Rules
+from collector.audit.detector import Behaviour, Detector, Rules
 from collector.audit.envelope import parse
 from collector.audit.format import Format
 from collector.audit.record import Parsed, Problem
@@ -23,9 +23,9 @@ class AuditReplay:
     `events` and `problems` (the first thousand) say what was met.
     """
 
-    def __init__(self, form: Format, rules: Rules) -> None:
+    def __init__(self, form: Format, rules: Rules, behaviour: Behaviour | None = None) -> None:
         self._form = form
-        self._detector = Detector(rules)
+        self._detector = Detector(rules, behaviour=behaviour)
         self.events = 0
         self.refused = 0
         self.problems: list[Problem] = []

@@ -126,6 +126,18 @@ decisions = Table(
     Column("decided_ns", BigInteger, nullable=False),
 )
 
+# Behaviour of principals in audit logs; `kind`: principal, group, or source (one row each).
+principals = Table(
+    "principals",
+    metadata,
+    Column("id", String(64), primary_key=True),  # digest of source, kind and name
+    Column("source", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("name", String, nullable=False),
+    Column("seen_ns", BigInteger, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
 # What rates are learned from: a bounded sample of each workload's windows, by place, and the newest forest.
 rate_workloads = Table(
     "rate_workloads",

@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 
+from collector.audit.aws.access import access_of
 from collector.audit.aws.facts import facts_of
 from collector.audit.record import AuditRecord, Facts, Problem
 from collector.audit.values import mapping, own_id, parse_time
 from detection.finding import Source
+from detection.principals.access import Access
 
 RULE_KEY = "aws/cloudtrail"
 
@@ -52,3 +54,7 @@ class CloudTrail:
     def facts_of(self, record: AuditRecord) -> Facts:
         """Who called what, with which credential, from where."""
         return facts_of(record)
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """Who, which call, with what, from where, when."""
+        return access_of(record)

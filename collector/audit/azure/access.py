@@ -1,8 +1,6 @@
 """A record of Azure Monitor or Entra as behaviour of its principal."""
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from collector.audit.azure import facts
 from collector.audit.origin import MOST, agent_of, hours_of, network_of, template

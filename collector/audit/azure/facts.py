@@ -26,10 +26,10 @@ def name_of(value: Any) -> str:
 
 def principal(raw: Mapping[str, Any]) -> str:
     """Who acted: the user's name, else the application's."""
-    return plain(_user(raw) or _application(raw), 256)
+    return plain(user_of(raw) or application_of(raw), 256)
 
 
-def _user(raw: Mapping[str, Any]) -> str:
+def user_of(raw: Mapping[str, Any]) -> str:
     properties, claims = mapping(raw.get("properties")), _claims(raw)
     initiator = mapping(mapping(properties.get("initiatedBy")).get("user"))
     found = (
@@ -43,7 +43,7 @@ def _user(raw: Mapping[str, Any]) -> str:
     return next((text(value) for value in found if text(value)), "")
 
 
-def _application(raw: Mapping[str, Any]) -> str:
+def application_of(raw: Mapping[str, Any]) -> str:
     properties = mapping(raw.get("properties"))
     app = mapping(mapping(properties.get("initiatedBy")).get("app"))
     found = (app.get("displayName"), properties.get("servicePrincipalName"), _claims(raw).get("appid"))
@@ -56,21 +56,21 @@ def _claims(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _entities(record: AuditRecord) -> Iterator[Entity]:
     raw, properties = record.raw, mapping(record.raw.get("properties"))
-    if user := plain(_user(raw), 256):
+    if user := plain(user_of(raw), 256):
         yield Entity(EntityKind.USER, user)
-    if application := plain(_application(raw), 256):
+    if application := plain(application_of(raw), 256):
         yield Entity(EntityKind.ROLE, application)
     for key in ("servicePrincipalCredentialKeyId", "uniqueTokenIdentifier"):
         if credential := plain(text(properties.get(key)), 128):
             yield Entity(EntityKind.CREDENTIAL, credential)
     if token := plain(text(_claims(raw).get("uti")), 128):  # the same token as in the sign-in
         yield Entity(EntityKind.CREDENTIAL, token)
-    if (source := address(_address(raw))) is not None:
+    if (source := address(address_of(raw))) is not None:
         yield source
-    if subscription := _subscription(_resource(raw)):
+    if subscription := subscription_of(resource_of(raw)):
         yield Entity(EntityKind.CLOUD_ACCOUNT, subscription)
     yield Entity(EntityKind.AUDIT_EVENT, record.event_id)
-    if resource := plain(_resource(raw).lower(), 256):
+    if resource := plain(resource_of(raw).lower(), 256):
         yield Entity(EntityKind.CLOUD_RESOURCE, resource, Role.TARGET)
     for target in mappings(properties.get("targetResources"))[:_TARGETS]:
         name = plain(text(target.get("userPrincipalName")) or text(target.get("displayName")), 256)
@@ -80,7 +80,7 @@ def _entities(record: AuditRecord) -> Iterator[Entity]:
             )
 
 
-def _address(raw: Mapping[str, Any]) -> str:
+def address_of(raw: Mapping[str, Any]) -> str:
     properties = mapping(raw.get("properties"))
     initiator = mapping(mapping(properties.get("initiatedBy")).get("user"))
     found = (
@@ -92,11 +92,11 @@ def _address(raw: Mapping[str, Any]) -> str:
     return next((text(value) for value in found if text(value)), "")
 
 
-def _resource(raw: Mapping[str, Any]) -> str:
+def resource_of(raw: Mapping[str, Any]) -> str:
     return text(raw.get("resourceId")) or text(raw.get("ResourceId"))
 
 
-def _subscription(resource: str) -> str:
+def subscription_of(resource: str) -> str:
     parts = resource.lower().split("/")
     return plain(parts[2], 64) if len(parts) > 2 and parts[1] == "subscriptions" else ""
 
@@ -112,12 +112,12 @@ def _fields(record: AuditRecord) -> dict[str, FieldValue]:
             "principal": principal(raw),
             "operationName": shown(name_of(raw.get("operationName"))),
             "category": shown(name_of(raw.get("category"))),
-            "resourceId": shown(_resource(raw)),
+            "resourceId": shown(resource_of(raw)),
             "result": shown(
                 name_of(raw.get("resultType")) or name_of(raw.get("status")) or text(properties.get("result"))
             ),
             "resultDescription": shown(raw.get("resultDescription") or status.get("failureReason")),
-            "callerIpAddress": shown(_address(raw)),
+            "callerIpAddress": shown(address_of(raw)),
             "correlationId": shown(raw.get("correlationId")),
             "userAgent": shown(properties.get("userAgent")),
             "application": shown(properties.get("appDisplayName")),
@@ -134,7 +134,7 @@ def _changes(targets: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _summary(raw: Mapping[str, Any]) -> str:
     who = principal(raw) or "an unnamed principal"
-    resource = _resource(raw)
+    resource = resource_of(raw)
     result = name_of(raw.get("resultType")) or name_of(raw.get("status"))
     where = f" on {resource}" if resource else ""
     return plain(f"{who}: {name_of(raw.get('operationName'))[:200]}{where}{f', {result}' if result else ''}", _TEXT)

@@ -7,10 +7,12 @@ activity log's REST API (`value`). Both spellings of a name, time and eventTimes
 from collections.abc import Mapping
 from typing import Any
 
+from collector.audit.azure.access import access_of
 from collector.audit.azure.facts import facts_of, name_of
 from collector.audit.record import AuditRecord, Facts, Problem
 from collector.audit.values import first_time, mapping, own_id, text
 from detection.finding import Source
+from detection.principals.access import Access
 
 _ENTRA = {
     "signinlogs": "signinlogs",
@@ -55,6 +57,10 @@ class AzureActivity:
     def facts_of(self, record: AuditRecord) -> Facts:
         """Who did what to which resource, from where."""
         return facts_of(record)
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """Who, which call, with what, from where, when."""
+        return access_of(record)
 
 
 def _id(value: Mapping[str, Any], properties: Mapping[str, Any]) -> str:

@@ -58,7 +58,9 @@ def _delegate(info: Mapping[str, Any]) -> str:
 def _actor(name: str, home: str) -> Actor | None:
     if not name:
         return None
-    return Actor(plain(name.partition(":")[2] if name.startswith("user:") else name, 256), _kind(name), plain(home, 128))
+    return Actor(
+        plain(name.partition(":")[2] if name.startswith("user:") else name, 256), _kind(name), plain(home, 128)
+    )
 
 
 def _kind(name: str) -> PrincipalKind:

@@ -6,10 +6,12 @@ of a sink, as the `entries` of the Logging API, and packed in the messages of Pu
 
 from typing import Any
 
+from collector.audit.gcp.access import access_of
 from collector.audit.gcp.facts import facts_of
 from collector.audit.record import AuditRecord, Facts, Problem
 from collector.audit.values import first_time, mapping, own_id, text
 from detection.finding import Source
+from detection.principals.access import Access
 
 RULE_KEY = "gcp/gcp.audit"
 _WORKSPACE = {"admin.googleapis.com": "google_workspace.admin", "login.googleapis.com": "google_workspace.login"}
@@ -43,3 +45,7 @@ class GcpAudit:
     def facts_of(self, record: AuditRecord) -> Facts:
         """Who called what, delegated by whom, from where."""
         return facts_of(record)
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """Who, which call, with what, from where, when."""
+        return access_of(record)

@@ -1,6 +1,5 @@
 """An audit event as behaviour of its principal."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,13 +11,14 @@ from detection.principals.access import Access, Actor, PrincipalKind
 _ACCOUNT = "system:serviceaccount:"
 _ADDRESSES = 4
 _REFUSED = (401, 403)
-# Controllers of kube-controller-manager (pkg/controller, "--use-service-account-credentials"): the control plane itself.
+# Controllers of kube-controller-manager (--use-service-account-credentials): the control plane itself.
 _CONTROLLERS = frozenset({
     "attachdetach-controller", "certificate-controller", "clusterrole-aggregation-controller", "cronjob-controller",
     "daemon-set-controller", "deployment-controller", "disruption-controller", "endpoint-controller",
     "endpointslice-controller", "endpointslicemirroring-controller", "ephemeral-volume-controller", "expand-controller",
     "generic-garbage-collector", "horizontal-pod-autoscaler", "job-controller", "legacy-service-account-token-cleaner",
-    "namespace-controller", "node-controller", "persistent-volume-binder", "pod-garbage-collector", "pv-protection-controller",
+    "namespace-controller", "node-controller", "persistent-volume-binder", "pod-garbage-collector",
+    "pv-protection-controller",
     "pvc-protection-controller", "replicaset-controller", "replication-controller", "resourcequota-controller",
     "root-ca-cert-publisher", "route-controller", "service-account-controller", "service-controller",
     "statefulset-controller", "token-cleaner", "ttl-after-finished-controller", "ttl-controller",

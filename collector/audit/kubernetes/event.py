@@ -10,11 +10,13 @@ from typing import Any
 
 import orjson
 
+from collector.audit.kubernetes.access import access_of
 from collector.audit.kubernetes.facts import facts_of
 from collector.audit.kubernetes.gke import event_of, is_kubernetes
 from collector.audit.record import AuditRecord, Facts, Problem
 from collector.audit.values import first_time, mapping, own_id, text
 from detection.finding import Source
+from detection.principals.access import Access
 
 RULE_KEY = "kubernetes/audit"
 _LONGEST = 4 * 1024 * 1024
@@ -64,6 +66,10 @@ class KubernetesAudit:
     def facts_of(self, record: AuditRecord) -> Facts:
         """Who asked what of which object."""
         return facts_of(record)
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """Who, which call, with what, from where, when."""
+        return access_of(record)
 
 
 def _carried(value: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collector.audit.record import AuditRecord, Facts, Problem
 from collector.audit.values import mapping, mappings, own_id, text
 from collector.audit.waf import request as waf
 from detection.finding import Source
+from detection.principals.access import Access
 
 _ACTIONS = {"block": "blocked", "captcha": "blocked", "challenge": "blocked", "count": "counted"}
 
@@ -45,6 +46,10 @@ class AwsWaf:
     def facts_of(self, record: AuditRecord) -> Facts:
         """Who asked what, and what was said of it."""
         return waf.facts_of(record)
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """None: clients of a web application are no principals."""
+        return None
 
 
 def _request(value: Mapping[str, Any], asked: Mapping[str, Any]) -> waf.Request:

@@ -12,6 +12,7 @@ from collector.audit.record import AuditRecord, Facts, Problem
 from collector.audit.values import items, mapping, mappings, own_id, text
 from collector.audit.waf import request as waf
 from detection.finding import Source
+from detection.principals.access import Access
 
 # The rules that block: what they say is the sum of what the others said.
 _VERDICTS = frozenset({"949110", "959100", "980130", "980140", "980170"})
@@ -43,6 +44,10 @@ class ModSecurity:
     def facts_of(self, record: AuditRecord) -> Facts:
         """Who asked what, and what was said of it."""
         return waf.facts_of(record)
+
+    def access_of(self, record: AuditRecord) -> Access | None:
+        """None: clients of a web application are no principals."""
+        return None
 
 
 def _request(transaction: Mapping[str, Any], messages: list[Mapping[str, Any]]) -> waf.Request:
