@@ -17,9 +17,10 @@ from agent.detect.sockets import peer_of
 from agent.events import Call, Connection, Dns, Exec, PathChange, Socket
 from agent.observation import Anomaly, Observation
 from agent.workload import Identified
-from detection.finding import Entity, FieldValue, Finding, Kind, Source
+from detection.finding import Entity, FieldValue, Finding, Kind, Severity, Source
 from detection.redact import redact_text
 from detection.rules import Match, RuleSet
+from detection.rules.windows import Story, Windows
 
 WINDOW_NS = 60_000_000_000
 REPORT_NS = 5_000_000_000
@@ -51,6 +52,7 @@ class Detector:
     ) -> None:
         self._rules = ruleset
         self._cleared = Cleared(ruleset.rules)
+        self._windows = Windows(ruleset.correlations)
         self._node = node
         self._about = dict(about or {})
         self._clock = clock
@@ -64,9 +66,12 @@ class Detector:
         event = identified.event
         key = self._cleared.key(identified, event) if isinstance(event, Exec) else None
         matches: tuple[Match, ...] = ()
+        stories: list[Story] = []
         for kind in kinds if key is None or key not in self._cleared else ():
-            if found_here := self._rules.match(kind, RuntimeDocument(identified, kind, self._node)):
+            document = RuntimeDocument(identified, kind, self._node)
+            if found_here := self._rules.match(kind, document):
                 category, matches = category or kind, (*matches, *found_here)
+                stories += self._stories(found_here, document, identified)
         if key is not None and not matches:
             self._cleared.add(key, identified)
         if not matches and not observation.anomalies:
@@ -74,7 +79,9 @@ class Detector:
         case = _Case(identified, category or "".join(kinds[:1]), self._node, self._clock(), self._about)
         found: list[Finding] = []
         for match in matches:
-            self._admit(found, case, match.rule.id, case.object, partial(case.of_rule, match))
+            if match.rule.id not in self._rules.parts:
+                self._admit(found, case, match.rule.id, case.object, partial(case.of_rule, match))
+        found += [case.of_story(story) for story in stories]
         for anomaly in observation.anomalies:
             rule_id = f"anomaly.{anomaly.behaviour}"
             self._admit(found, case, rule_id, anomaly.member, partial(case.of_anomaly, anomaly))
@@ -89,9 +96,16 @@ class Detector:
         return list(self._repeats.drain())
 
     def replace_rules(self, ruleset: RuleSet) -> None:
-        """Use other rules from the next event on; windows of repeats go on."""
+        """Use other rules from the next event on; windows of repeats go on, correlations begin anew."""
         self._rules = ruleset
         self._cleared = Cleared(ruleset.rules)
+        self._windows = Windows(ruleset.correlations)
+
+    def _stories(self, matches: tuple[Match, ...], document: RuntimeDocument, identified: Identified) -> list[Story]:
+        """What the matches add to correlations; what a team has excepted adds nothing."""
+        time_ns, exec_id = identified.event.head.time_ns, identified.process.exec_id
+        counted = [m.rule.id for m in matches if not m.excepted and self._windows.uses(m.rule.id)]
+        return [s for rule in counted for s in self._windows.observe(rule, document, time_ns, f"{exec_id}@{time_ns}")]
 
     def counters(self) -> dict[str, int]:
         """Findings given, repeats folded into them, windows open now and closed early for want of room."""
@@ -157,13 +171,33 @@ class _Case:
             kind=Kind.RULE,
             rule_id=rule.id,
             title=rule.title,
-            severity=rule.level,
+            severity=Severity.INFORMATIONAL if match.excepted else rule.level,
             reason=rule.reason,
             techniques=rule.techniques,
             entities=entities,
-            fields=fields,
+            fields=fields | {"excepted_by": match.excepted} if match.excepted else fields,
             matched=tuple(bounded(m, 256) for m in match.matched),
             advice=rule.advice,
+        )
+
+    def of_story(self, story: Story) -> Finding:
+        rule = story.correlation
+        entities, fields = self._evidence()
+        return Finding(
+            id=story.id,
+            time_ns=story.first_ns,
+            last_ns=story.last_ns,
+            source=Source.RUNTIME,
+            kind=Kind.RULE,
+            rule_id=rule.id,
+            title=rule.title,
+            severity=rule.level,
+            reason=f"{story.sentence()} {rule.reason}".strip(),
+            techniques=rule.techniques,
+            entities=entities,
+            fields=fields | {k: bounded(v) if isinstance(v, str) else v for k, v in story.evidence().items()},
+            advice=rule.advice,
+            count=story.count,
         )
 
     def of_anomaly(self, anomaly: Anomaly) -> Finding:

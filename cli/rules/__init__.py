@@ -30,9 +30,9 @@ command.add_command(trial.explain)
 def list_rules(form: str) -> None:
     """The rules that are shipped."""
     sets = [(kind, load_compiled(rules.compiled(kind))) for kind in rules.KINDS]
-    shipped: list[tuple[str, Rule | Correlation]] = [
-        (kind, rule) for kind, found in sets for rule in (*found.rules, *found.correlations)
-    ]
+    shipped: list[tuple[str, Rule | Correlation]] = []
+    for kind, found in sets:
+        shipped += [(kind, rule) for rule in found.rules] + [(kind, rule) for rule in found.correlations]
     if form == "json":
         click.echo(orjson.dumps([_row(kind, rule) for kind, rule in shipped], option=orjson.OPT_INDENT_2).decode())
         return
