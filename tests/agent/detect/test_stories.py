@@ -97,7 +97,7 @@ def test_a_hands_on_intrusion_is_told_step_by_step(world: Any, bench: Any) -> No
         ["service-account-token-read"],
         ["transfer-by-hand"],
         ["kubernetes-api-by-hand", "transfer-by-hand"],
-        ["dropped-binary-run", "reverse-shell", "transfer-by-hand"],
+        ["dropped-binary-run", "hidden-program-run", "reverse-shell", "transfer-by-hand"],
         ["dropped-binary-connect", "remote-control-port"],
     ]
 
