@@ -24,11 +24,15 @@ _PORT = 9093
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Which hub: the namespace's host and port, the hub's (topic's) name, and where its connection string is."""
+    """Which hub: the namespace's host and port, the hub's (topic's) name, and where its connection string is.
+
+    `session_s`: after that time without a sign of life another replica takes over.
+    """
 
     server: str
     name: str
     secret: Path | None = None
+    session_s: float = 30.0
 
 
 def hub_of(text: str, secret: Path | None) -> Hub:
@@ -111,6 +115,7 @@ class HubQueue:
             "bootstrap.servers": self._hub.server,
             "group.id": _GROUP,
             "client.id": _GROUP,
+            "session.timeout.ms": int(self._hub.session_s * 1000),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

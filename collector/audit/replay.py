@@ -9,6 +9,7 @@ from collector.audit.detector import Behaviour, Detector, Rules
 from collector.audit.envelope import parse
 from collector.audit.format import Format
 from collector.audit.record import Parsed, Problem
+from collector.audit.stream import joint, parse_stream
 from collector.errors import CollectorError
 from detection.finding import Finding
 
@@ -43,14 +44,35 @@ class AuditReplay:
 
 
 def read(form: Format, path: Path) -> Parsed:
-    """The records of a file. Raises: CollectorError when it cannot be read or is too large."""
+    """The records of a file; of a damaged or cut one, those before the damage.
+
+    Raises: CollectorError when it cannot be read or is too large.
+    """
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == _GZIP
-        with gzip.open(path) if packed else path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
+        parsed = _whole(form, path)
+        # A document that is cut off is no JSON as a whole.
+        return _stream(form, path, parsed) if parsed.problems and not parsed.records else parsed
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        parsed = _stream(form, path, None)
+        if not parsed.records:
+            raise CollectorError(f"{path}: {error}; give an audit log, plain or gzipped") from error
+        return parsed
+    except OSError as error:
         raise CollectorError(f"{path}: {error}; give an audit log, plain or gzipped") from error
+
+
+def _whole(form: Format, path: Path) -> Parsed:
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP
+    with gzip.open(path) if packed else path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise CollectorError(f"{path}: over {MOST_BYTES >> 20} MiB; split it and give the parts in order")
     return parse(form, data, str(path), _MOST_EVENTS)
+
+
+def _stream(form: Format, path: Path, instead: Parsed | None) -> Parsed:
+    """Piece by piece; `instead` where that finds nothing either."""
+    with path.open("rb") as file:
+        parsed = joint(parse_stream(form, iter(lambda: file.read(1 << 20), b""), str(path), MOST_BYTES))
+    return parsed if parsed.records or instead is None else instead

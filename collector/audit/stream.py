@@ -91,7 +91,7 @@ def _documents(form: Format, data: Iterator[bytes], position: str) -> Iterator[P
         for chunk in data:
             texts = list(splitter.feed(chunk))
             if texts:
-                yield _joint([_one(form, t, f"{position}, item {number + i}") for i, t in enumerate(texts, 1)])
+                yield joint([_one(form, t, f"{position}, item {number + i}") for i, t in enumerate(texts, 1)])
             number += len(texts)
     except _BrokenError:
         splitter.end()
@@ -112,10 +112,12 @@ def _one(form: Format, text: bytes, position: str) -> Parsed:
     return parse_value(form, value, position)
 
 
-def _joint(parts: list[Parsed]) -> Parsed:
-    records = tuple(record for part in parts for record in part.records)
-    problems = tuple(problem for part in parts for problem in part.problems)
-    return Parsed(records, problems, sum(part.other for part in parts))
+def joint(parts: Iterable[Parsed]) -> Parsed:
+    """All of them as one."""
+    held = list(parts)
+    records = tuple(record for part in held for record in part.records)
+    problems = tuple(problem for part in held for problem in part.problems)
+    return Parsed(records, problems, sum(part.other for part in held))
 
 
 def _faults(splitter: Splitter, position: str, number: int) -> Iterator[Parsed]:

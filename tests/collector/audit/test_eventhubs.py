@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from collector.audit import FORMATS, Detector
-from collector.audit.eventhubs import eventhub, hub_of
+from collector.audit.eventhubs import Hub, eventhub, hub_of
 from collector.audit.queue import AuditQueue
 from collector.errors import ConfigError, StoreError
 from detection.finding import Severity
@@ -60,10 +60,11 @@ def body(*numbers):
 
 
 def run(broker, hub, detector, emit, until):
-    source = AuditQueue("hub", FORM, eventhub(FORM, hub_of(f"{broker.server}/{hub}", None)), detector)
+    source = AuditQueue("hub", FORM, eventhub(FORM, Hub(broker.server, hub, session_s=6.0)), detector)
 
     async def serve():
         task = asyncio.create_task(source.run(emit))
+        # The test broker gives a partition to another consumer only once the first one's session has run out.
         async with asyncio.timeout(90):
             while not until(source.counters()):
                 await asyncio.sleep(0.05)
