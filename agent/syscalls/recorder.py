@@ -62,12 +62,15 @@ class CallRecorder:
         self._table = table_of(self._machine) or Table("", {}, "", {})
         self._lives: dict[str, _Life] = {}
         self._recordings: dict[Key, Recording] = {}
+        self._before: set[str] = set()  # containers that were there, described or not, when recording began
         self._begun = False
 
     def look(self, inhabitants: Inhabitants, now_ns: int) -> None:
         """Take in what the living containers called. The first look says who was there before."""
         living = set()
         for container, workload, cgroups in inhabitants:
+            if not self._begun:
+                self._before.add(container.id)
             if not container.complete or not self._wanted(container, workload):
                 continue
             living.add(container.id)
@@ -108,9 +111,10 @@ class CallRecorder:
         if recording is None:
             recording = self._recordings[key] = self._store.take_up(*key, self._machine)
             recording.first_ns = recording.first_ns or now_ns
+        fresh = container_id not in self._before
         recording.containers += 1
-        recording.starts += self._begun
-        life = self._lives[container_id] = _Life(key, fresh=self._begun)
+        recording.starts += fresh
+        life = self._lives[container_id] = _Life(key, fresh)
         return life
 
     def _take(self, life: _Life, now_ns: int) -> None:

@@ -38,9 +38,10 @@ class CallWatch:
             self._slot_began_ns = now_ns
             self._close_slot()
 
-    def stop(self) -> None:
-        """End the open slot and detach."""
+    def stop(self, inhabitants: Inhabitants, now_ns: int) -> None:
+        """Take in the last calls, end the open slot and detach."""
         if self._running:
+            self._recorder.look(inhabitants, now_ns)
             self._close_slot()
         self._running = False
         self._stack.close()

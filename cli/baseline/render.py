@@ -19,6 +19,10 @@ from detection.baseline.members import INSTANCE_BITS
 from detection.baseline.profile import ClassProfile, Held, Member, Profile
 
 _ARROW = " → "
+_LEGEND = (
+    "  A unit is one instance during one slot of {:g} s. runtime: who starts a container; outside: came in from\n"
+    "  outside, as by kubectl exec; own: the workload's own programs; <n>, <hex>, *: what varies."
+)
 _UNITS = {Phase.STEADY: "unit", Phase.STARTUP: "start", Phase.SHUTDOWN: "stop"}
 
 
@@ -85,6 +89,7 @@ def _head(console: Console, profile: Profile, decided: Decisions, recording: Rec
         console.print(Text(f"  Locked: {names}. What is not accepted there raises HIGH.", style="bold cyan"))
     if recording is not None:
         console.print(Text(f"  System calls: {recording.sentence}"))
+    console.print(Text(_LEGEND.format(slot_s(profile)), style="dim"))
 
 
 def _title(workload: str, version: str) -> Text:

@@ -46,7 +46,7 @@ def syscalls(duration: int, containers: tuple[str, ...], state_dir: Path, slot_s
     """Record which system calls containers make, for `export --format seccomp`. Needs root.
 
     Restart the workload a few times meanwhile, and let it do its ordinary work: what it did not do here will be
-    refused. Recordings add up. While this runs every system call on the machine costs some 0.15 µs more.
+    refused. Recordings add up. While this runs every system call on the machine costs some 0.2 µs more.
     """
     from agent.errors import AgentError  # noqa: PLC0415
     from agent.syscalls.session import Session  # noqa: PLC0415

@@ -72,6 +72,13 @@ def test_a_container_that_was_there_before_is_no_start_and_one_that_comes_is(mac
     assert (found.startup, found.steady, found.seconds) == ([[1, 1]], [[2, 1]], 180)
 
 
+def test_a_container_described_only_later_was_there_before_all_the_same(machine: Machine) -> None:
+    machine.calls.by_cgroup = {11: {READ}}
+    machine.recorder.look([(Container("c1", complete=False), WEB, (11,))], machine.now_ns)
+    machine.living = {"c1": 11}
+    assert machine.slot().starts == 0
+
+
 def test_a_new_call_is_told_from_one_that_others_made_before(machine: Machine) -> None:
     machine.living, machine.calls.by_cgroup = {"c1": 11, "c2": 12}, {11: {READ}, 12: set()}
     machine.slot()

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agent.learn.store import ProfileFileError, read_profiles
+from agent.learn.store import ProfileFileError, read_profiles, write_profiles
+from agent.syscalls.store import RecordingStore
 from cli.baseline import command
-from detection.baseline.profile import ClassProfile, ProfileConfig
+from detection.baseline.profile import ClassProfile, Profile, ProfileConfig
 
 pytestmark = [pytest.mark.bpf, pytest.mark.container]
 _QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -190,6 +191,21 @@ def test_a_lock_and_an_approval_hold_in_a_running_agent(agent: Agent, container:
     assert waits_for(told_again), "what was known and is condemned is reported again"
 
 
+@pytest.mark.e2e
+def test_an_agent_records_system_calls_beside_its_watch(tmp_path: Path, container: Container) -> None:
+    agent = Agent(tmp_path, "--record-syscalls")
+    try:
+        container.start()
+        assert all(container.works() for _ in range(5))
+    finally:
+        agent.stop()
+    found = RecordingStore(agent.state / "syscalls").find(f"k8s/{container.namespace}/deployment/web/web", "")
+    assert found is not None
+    assert (found.containers, found.starts) == (1, 1)
+    assert {"execve", "openat", "unlink", "wait4"} <= found.calls
+    assert not {"mount", "pivot_root", "unshare", "sethostname"} & found.calls, "what the runtime did to set it up"
+
+
 def recorded(state: Path, container: Container) -> Any:
     """A seccomp profile from a recording that saw the container start and work."""
     vedette = Path(sys.executable).with_name("vedette")
@@ -215,9 +231,6 @@ def recorded(state: Path, container: Container) -> Any:
 def test_a_recorded_profile_lets_the_workload_run_and_nothing_else(
     tmp_path: Path, container: Container, no_new_privileges: bool
 ) -> None:
-    from agent.learn.store import write_profiles  # noqa: PLC0415
-    from detection.baseline.profile import Profile  # noqa: PLC0415
-
     state = tmp_path / "state"
     state.mkdir()
     workload, shown = recorded(state, container)
