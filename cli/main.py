@@ -8,7 +8,7 @@ import click
 # name → (module with a click command called `command`, one line of help)
 _COMMANDS = {
     "agent": ("cli.agent", "Watch this machine and stream findings."),
-    "baseline": ("cli.baseline", "Show what the agent has learned."),
+    "baseline": ("cli.baseline", "What was learned of each workload; decide about it, export it."),
     "collector": ("cli.collector", "Receive findings, join them with audit logs, serve incidents."),
     "demo": ("cli.demo.command", "A workload, an intrusion and the composite alert, on this machine."),
     "incidents": ("cli.incidents", "List incidents, or explain one."),
