@@ -112,7 +112,7 @@ def lock(place: Place, workload: str, classes: tuple[str, ...], this_version: bo
 def unlock(place: Place, workload: str, this_version: bool) -> None:
     """WORKLOAD is learned from again. What was accepted stays accepted."""
     _, before, _ = _begin(place, workload, this_version)
-    if not before.lock:
+    if not before.lock and not any(decided.lock for decided in place.decisions(before.workload)):
         raise click.ClickException(f"{clean(before.workload)} is not locked; nothing was changed")
     _decide(place, before, lock=False)
     click.echo(f"unlocked {clean(before.workload)}; {place.soon}.")
@@ -126,11 +126,7 @@ def _begin(place: Place, wanted: str, this_version: bool) -> tuple[str, Decision
     """The workload meant, what is decided about it in the scope that is to change, and its newest profile."""
     workload, version = find(place, wanted)
     scope = version if this_version else ""
-    own = [d for d in place.decisions(workload) if d.version == scope]
-    before = Decisions(workload, scope)
-    for one in own:
-        before = before.changed(accept=one.accepted, condemn=one.condemned, lock=before.lock or one.lock)
-    return workload, before, place.profile(workload, version)
+    return workload, place.own(workload, scope), place.profile(workload, version)
 
 
 def _decide(

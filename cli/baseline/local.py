@@ -49,6 +49,11 @@ class Local:
         """As the port says: those of files on this machine, and those the agent got from its collector."""
         return [decided for decided in self._decided() if decided.workload == workload]
 
+    def own(self, workload: str, version: str) -> Decisions:
+        """As the port says: not what others wrote, nor what the collector sent."""
+        empty = Decisions(workload, version)
+        return self._named().get(self._path(empty).name, empty)
+
     def decide(self, decided: Sequence[Decisions]) -> int:
         """As the port says. One file for each; files that others wrote are left alone."""
         for one in decided:
@@ -66,10 +71,12 @@ class Local:
     def _check(self, wanted: Decisions) -> None:
         """What another file says about the same would hold, too: that must be changed there. Raises: ClickException."""
         own = self._path(wanted).name
-        for name, other in self._named().items():
-            if name == own or other.workload != wanted.workload:
+        theirs = [(f"{self._baselines / n} is another file", d) for n, d in self._named().items() if n != own]
+        theirs += [("the collector has decisions", d) for d in self._from_fleet()]
+        for whose, other in theirs:
+            if other.workload != wanted.workload or (other.version and wanted.version not in ("", other.version)):
                 continue
-            where = f"{self._baselines / name} is another file about this workload"
+            where = f"{whose} about this workload"
             if other.lock and not wanted.lock:
                 raise click.ClickException(f"{where}, and locks it: unlock it there")
             for behaviour, members in wanted.accepted.items():

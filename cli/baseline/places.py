@@ -60,6 +60,9 @@ class Place(Protocol):
     def decisions(self, workload: str) -> list[Decisions]:
         """All decisions about a workload, of any version."""
 
+    def own(self, workload: str, version: str) -> Decisions:
+        """The decisions about exactly this that `decide` takes the place of."""
+
     def decide(self, decided: Sequence[Decisions]) -> int:
         """Put these in place of the decisions about the same workload and version; how many changed anything."""
 

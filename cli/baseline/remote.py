@@ -54,6 +54,10 @@ class Remote:
                 found.update((d.version, d) for d in self._baseline(summary.workload, summary.version).decisions)
         return list(found.values())
 
+    def own(self, workload: str, version: str) -> Decisions:
+        """As the port says."""
+        return next((d for d in self.decisions(workload) if d.version == version), Decisions(workload, version))
+
     def decide(self, decided: Sequence[Decisions]) -> int:
         """As the port says; all of them or none."""
         return self._client.import_decisions(decided)

@@ -187,6 +187,17 @@ def test_a_file_that_others_wrote_is_left_alone_and_named(state: Path) -> None:
     assert theirs.read_text().startswith("# reviewed")
 
 
+def test_what_the_collector_decided_is_not_copied_and_holds(state: Path) -> None:
+    sent = [{"workload": WEB, "lock": True, "accepted": {"exec": ["x"]}, "condemned": {"read": ["y → /z"]}}]
+    (state / "decisions.json").write_text(json.dumps(sent))
+    good(state, "lock", "web", "--class", "listen")
+    (own,) = decisions(state)
+    assert own == Decisions(WEB, lock=True, accepted={"listen": frozenset()})
+    assert "Locked: exec, listen." in good(state, "show", "web")
+    for arguments in (("unlock", "web"), ("approve", "web", "y → /z", "--class", "read")):
+        assert "the collector has decisions about this workload" in call(state, *arguments).output
+
+
 def test_diff_tells_added_gone_and_changed_in_words(state: Path, tmp_path: Path) -> None:
     file = tmp_path / "web.yaml"
     good(state, "export", "web", "-o", str(file))
