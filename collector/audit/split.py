@@ -3,7 +3,11 @@
 import re
 from collections.abc import Iterator
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
+# Everything up to a bracket that stands in no text; possessive, so that each byte is looked at once.
+_SKIP = rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+'
+_TO_BRACKET = re.compile(_SKIP + rb"[{}\[\]]", re.DOTALL)
+_SKIPPED = re.compile(_SKIP, re.DOTALL)
+_NAME = re.compile(rb'"([^"\\]{1,64})"\s*:\s*$')
 _BETWEEN = b" \t\r\n,"
 _TAIL = 1 << 30  # behind an envelope's list: no depth is a record's
 MOST_ITEM = 4 * 1024 * 1024
@@ -19,14 +23,13 @@ class Splitter:
     """
 
     def __init__(self, lists: tuple[str, ...], most: int = MOST_ITEM) -> None:
-        self._lists = frozenset(f'"{name}"'.encode() for name in lists)
+        self._lists = frozenset(name.encode() for name in lists)
         self._most = most
         self._rest = bytearray()
         self._seen = 0  # bytes of the rest that were looked at
         self._start = -1  # where in the rest the present record begins; -1: outside of one
         self._depth = 0
         self._items = 0  # the depth at which records begin
-        self._word = b""  # the last text directly in a top-level object
         self._dropping = False
         self.taken = self.too_long = self.stray = 0
 
@@ -34,21 +37,17 @@ class Splitter:
         """The records that are whole now. To be read to its end before the next call."""
         self._rest += data
         self.taken += len(data)
-        for match in _TOKEN.finditer(self._rest, self._seen):
-            token = match[0]
-            if token == b'"':
-                break  # a text that goes on in the next piece
+        while (match := _TO_BRACKET.match(self._rest, self._seen)) is not None:
+            at = match.end() - 1
             if self._depth == 0:
-                self._note_stray(self._seen, match.start())
-            self._seen = match.end()
-            if token in b"{[":
-                self._enter(token, match.start())
-            elif token in b"}]":
-                record = self._leave(match.end())
+                self._note_stray(self._seen, at)
+            if self._rest[at] in b"{[":
+                self._enter(at)
+            else:
+                record = self._leave(at + 1)
                 if record is not None:
                     yield record
-            elif self._depth == 1:
-                self._word = token
+            self._seen = at + 1
         self._forget()
 
     def end(self) -> bool:
@@ -57,14 +56,20 @@ class Splitter:
             self._note_stray(self._seen, len(self._rest))
         return self._depth == 0 and self._start < 0 and not self._dropping
 
-    def _enter(self, bracket: bytes, at: int) -> None:
-        if self._depth == 0 and bracket == b"[":
+    def _enter(self, at: int) -> None:
+        is_list = self._rest[at : at + 1] == b"["
+        if self._depth == 0 and is_list:
             self._items = 1
-        elif self._depth == 1 and self._items == 0 and bracket == b"[" and self._word in self._lists:
+        elif self._depth == 1 and self._items == 0 and is_list and self._is_named(at):
             self._items, self._start, self._dropping = 2, -1, False
         elif self._depth == self._items:
             self._start, self._dropping = at, False
         self._depth += 1
+
+    def _is_named(self, at: int) -> bool:
+        """Does the list that begins here stand under one of the names?"""
+        name = _NAME.search(self._rest, max(self._seen, at - 96), at)
+        return name is not None and name[1] in self._lists
 
     def _leave(self, end: int) -> bytes | None:
         self._depth = max(0, self._depth - 1)
@@ -75,7 +80,7 @@ class Splitter:
         elif self._depth < self._items:
             self._items = _TAIL
         if self._depth == 0:
-            self._items, self._word = 0, b""
+            self._items = 0
         return record
 
     def _note_stray(self, start: int, end: int) -> None:
@@ -84,13 +89,21 @@ class Splitter:
     def _forget(self) -> None:
         """Let go of what is done, and of what has grown too long."""
         overlong = len(self._rest) - self._seen > self._most  # a text without end, as far as we see
+        if overlong:
+            self._cut_text()
         if self._start >= 0 and (overlong or len(self._rest) - self._start > self._most):
             self.too_long += not self._dropping
             self._start, self._dropping = self._seen, True
-        if overlong:  # it goes on as the same text, without its beginning
-            escaped = (len(self._rest) - len(self._rest.rstrip(b"\\"))) % 2
-            self._rest[self._seen :] = b'"' + b"\\" * escaped
         done = self._start if self._start >= 0 else self._seen
         del self._rest[:done]
         self._seen -= done
         self._start = 0 if self._start >= 0 else -1
+
+    def _cut_text(self) -> None:
+        """Let go of what was skipped, and of the beginning of the text that goes on, if one does."""
+        skipped = _SKIPPED.match(self._rest, self._seen)
+        at = skipped.end() if skipped is not None else self._seen
+        if at < len(self._rest):  # at the quote of a text without an end so far
+            escaped = (len(self._rest) - len(self._rest.rstrip(b"\\"))) % 2
+            self._rest[at:] = b'"' + b"\\" * escaped
+        self._seen = at

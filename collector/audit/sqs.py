@@ -44,9 +44,10 @@ class _Clients:
     def __init__(self, url: str) -> None:
         import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # noqa: PLC0415
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - what a body's stream raises
 
+        self._misnamed = ParamValidationError
         self.errors = (BotoCoreError, ClientError, HTTPError, OSError)
         config = Config(
             connect_timeout=5, read_timeout=2 * _WAIT_S, retries={"total_max_attempts": 3, "mode": "standard"}
@@ -69,7 +70,8 @@ class _Clients:
                 body.close()
         except self.errors as error:
             said = f"s3://{item.bucket}/{item.key}: {_said(error)}"
-            raise (UnusableError if _code(error) in _GONE else QueueError)(said) from error
+            hopeless = _code(error) in _GONE or isinstance(error, self._misnamed)
+            raise (UnusableError if hopeless else QueueError)(said) from error
 
 
 class SqsQueue:

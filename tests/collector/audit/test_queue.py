@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from collector.audit.dead_letter import DeadLetter
+from collector.audit.file import AuditFile
 from collector.audit.kubernetes import KubernetesAudit
 from collector.audit.queue import AuditQueue, Delivery, QueueError, opened_as
 from collector.audit.record import Problem
@@ -150,6 +151,35 @@ def test_a_service_that_hangs_stops_neither_the_loop_nor_the_end(detector, store
             return []
 
     _until(hanging.is_set, Hanging(), detector, store)
+
+
+def test_a_source_that_hangs_does_not_stop_the_others(detector, store, line, tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_bytes(line("file"))
+    queue = FakeQueue(line("queue"))
+    hung = threading.Event()
+
+    def hang():
+        hung.set()
+        threading.Event().wait(30)
+
+    sources = (
+        AuditQueue("hangs", FORM, hang, detector),
+        AuditQueue("works", FORM, lambda: (queue, opened_as(FORM)), detector),
+        AuditFile(FORM, log, tmp_path / "checkpoint", detector, poll_s=0.01),
+    )
+
+    async def run():
+        tasks = [asyncio.create_task(source.run(store)) for source in sources]
+        async with asyncio.timeout(20):
+            while not (hung.is_set() and len(store.findings) == 4):
+                await asyncio.sleep(0.005)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+    assert sorted(store.audit_ids()) == ["file", "file", "queue", "queue"]
 
 
 def test_the_dead_letter_has_a_cap(tmp_path):

@@ -161,10 +161,11 @@ def test_the_queue_puts_aside_what_cannot_be_handled_and_the_rest_goes_on(make_a
     place.send("<html>")
     gone = {"bucket": {"name": place.bucket}, "object": {"key": "gone"}}
     place.send({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": gone}]})
+    place.send({"source": "aws.s3", "detail-type": "Object Created", "detail": gone | {"bucket": {"name": "../ no"}}})
     place.put("k", trail(1))
-    counts = run(place, detector, store, lambda: place.left(place.aside) == 2 and place.left() == 0)
+    counts = run(place, detector, store, lambda: place.left(place.aside) == 3 and place.left() == 0)
     assert ids(store) == ["e1"]
-    assert counts["messages_given_back"] == 4  # both twice
+    assert counts["messages_given_back"] == 6  # each twice
 
 
 def test_damaged_objects_are_told_with_their_place_and_are_done_with(make_aws, detector, store, tmp_path):
