@@ -32,6 +32,7 @@ class AgentConfig:
     Rates are measured over windows of `rate_window_s`, rounded up to whole slots.
     Every behaviour the kernel knows is reported again once in `rearm_s`; `limits` bound what one cgroup may report.
     `record_syscalls`: which system calls each workload makes, for seccomp profiles; it makes every call dearer.
+    `rules`: compiled rules, a file or a directory with a runtime.json, in place of those the agent came with.
     Without a collector findings are written to `output` (None is standard output) and nothing is spooled.
     """
 
@@ -55,6 +56,7 @@ class AgentConfig:
     cluster: str = ""
     host_group: str = ""
     record_syscalls: bool = False
+    rules: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.slot_s <= 3600:

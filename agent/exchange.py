@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from agent.rule_mail import RuleMail
 from detection.baseline.decision import Decisions
 from detection.baseline.parts import Update
 from detection.baseline.profile import Profile
@@ -76,6 +77,7 @@ class Exchange:
         self._windows: deque[RateWindow] = deque(maxlen=self._config.windows)
         self._forests: dict[Key, Forest] = {}
         self._counts: Counter[str] = Counter()
+        self.rules = RuleMail()
 
     # -- the core's thread
 

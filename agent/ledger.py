@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from agent.identify.sources import RuntimeState
+from agent.rulebook import RulesState
 from agent.source.port import ProbeState
 from agent.throttling import ThrottleEntry
 
@@ -36,7 +37,8 @@ class Ledger:
     `watching_since_ns` is 0 until the sensor is attached; `previous_entry_ns` is the time of the last entry of the
     run before (0: none known): between it and `watching_since_ns` nobody watched. `counters` is class → cause →
     count since the sensor started, summed over CPUs; `dropped` what was refused after the kernel, by cause; `throttles`
-    what was held back of which container; `runtimes` how each container runtime answers.
+    what was held back of which container; `runtimes` how each container runtime answers; `rules` which
+    are in force.
     """
 
     time_ns: int
@@ -51,3 +53,4 @@ class Ledger:
     profiles: tuple[ProfileState, ...] = ()
     throttles: tuple[ThrottleEntry, ...] = ()
     runtimes: tuple[RuntimeState, ...] = ()
+    rules: RulesState = field(default_factory=RulesState)

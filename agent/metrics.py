@@ -63,6 +63,27 @@ TABLE = (
         lambda s: (((kind,), s.detector.get(kind, 0)) for kind in ("findings", "repeats")),
     ),
     Row(
+        "vedette_agent_rules",
+        "gauge",
+        "Rules and correlations in force; source: shipped, file or collector.",
+        ("source",),
+        lambda s: [((s.ledger.rules.source,), s.ledger.rules.rules)] if s.ledger.rules.source else (),
+    ),
+    Row(
+        "vedette_agent_rule_problems",
+        "gauge",
+        "Rules of the set in force that cannot be evaluated, and 1 more while a newer set is refused.",
+        (),
+        lambda s: [((), s.ledger.rules.problems + bool(s.ledger.rules.refusal))],
+    ),
+    Row(
+        "vedette_agent_rules_replaced",
+        "counter",
+        "How often rules were replaced while running.",
+        (),
+        lambda s: [((), s.ledger.rules.replaced)],
+    ),
+    Row(
         "vedette_agent_rate_windows",
         "counter",
         "Windows of container rates: scored, unscored (no forest yet), anomalous (of the scored), dropped (not sent).",

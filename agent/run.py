@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import rules
 from agent import metrics
 from agent.batches import BatchQueue
 from agent.config import AgentConfig, CollectorAddress
@@ -31,6 +30,7 @@ from agent.learn.store import Pace
 from agent.ledger import Ledger, LedgerEvent, ProfileState
 from agent.rates.config import RateConfig
 from agent.rates.start import open_rates
+from agent.rulebook import Rulebook
 from agent.runtimes.desk import Desk
 from agent.sinks import FileSink, Sink, SpoolSink
 from agent.source.choose import choose
@@ -42,7 +42,6 @@ from agent.uplink.channel import Credentials
 from agent.uplink.jsonlines import JsonLines
 from agent.uplink.session import Identity
 from agent.uplink.uplink import Uplink
-from detection.rules import load_compiled
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,9 @@ class Agent:
         self._pace = Pace()
         learning = LearnConfig(slot_s=config.slot_s, budget=config.budget)
         self._learner = Learner(learning)
-        self._detector = Detector(load_compiled(rules.runtime_rules()), config.node, about=read_machine().as_fields())
+        self._rulebook = Rulebook(config.rules, config.state_dir / "rules.json", self._exchange.rules)
+        ruleset = self._rulebook.load(with_collector=config.collector is not None)
+        self._detector = Detector(ruleset, config.node, about=read_machine().as_fields())
         self._rates = open_rates(
             config.node,
             config.state_dir / "forests",
@@ -114,6 +115,10 @@ class Agent:
         asked for, else at every heartbeat."""
         return self._newest
 
+    def reload(self) -> None:
+        """Read the rules again, soon; may be called by a signal handler."""
+        self._rulebook.reload()
+
     def run(self, stop: threading.Event, on_ready: Callable[[Status], None] = lambda _: None) -> None:
         """Watch until `stop` is set; `on_ready` is called once, when the sensor is attached."""
         stop_metrics = self._serve_metrics()
@@ -122,6 +127,7 @@ class Agent:
         if (problem := self._learner.load(self._profiles)) is not None:
             log.error("%s", problem)
         self._fleet.start(time.time_ns())
+        self._rulebook.start()
         reader = threading.Thread(target=self._read, name="reader", daemon=True)
         try:
             self._source.start()
@@ -146,6 +152,7 @@ class Agent:
                 if self._calls is not None:
                     self._calls.stop(self._identifier.inhabited(), time.time_ns())
                 self._runtimes.stop()
+                self._rulebook.stop()
                 stop_metrics()
 
     def _serve_metrics(self) -> Callable[[], None]:
@@ -190,6 +197,8 @@ class Agent:
             next_tick = now + tick_s
             self._core.tick(time.time_ns())
             self._fleet.tick(time.time_ns())
+            if self._rulebook.tick(self._detector.replace_rules):
+                self._note(LedgerEvent.HEARTBEAT)
             if self._calls is not None:
                 self._calls.tick(self._identifier.inhabited(), time.time_ns())
             if now >= next_slot:
@@ -251,6 +260,7 @@ class Agent:
             dropped=self._core.dropped(),
             throttles=self._core.throttles(),
             runtimes=self._runtimes.states(),
+            rules=self._rulebook.state,
             profiles=tuple(
                 ProfileState(s.workload, s.behaviour, s.state, s.completeness, s.members, s.phase)
                 for s in self._learner.states()

@@ -43,6 +43,7 @@ class Status:
             "profiles": [asdict(p) for p in ledger.profiles],
             "throttles": [asdict(t) for t in ledger.throttles],
             "runtimes": [r._asdict() for r in ledger.runtimes],
+            "rules": ledger.rules._asdict(),
             "detector": self.detector,
             "rates": self.rates,
             "fleet": dict(self.fleet),

@@ -79,6 +79,12 @@ def _address(value: str | None, option: str) -> tuple[str, int] | None:
 @click.option(
     "--record-syscalls", is_flag=True, help="Record which system calls workloads make, for `vedette baseline export`."
 )
+@click.option(
+    "--rules",
+    type=click.Path(exists=True, path_type=Path),
+    help="Compiled rules (`vedette rules compile --output DIR`), in place of the shipped and the collector's; "
+    "SIGHUP reads them again.",
+)
 @click.option("--status-file", type=_FILE, help="Keep the agent's status here as JSON.")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 def command(
@@ -102,6 +108,7 @@ def command(
     cluster: str,
     host_group: str,
     record_syscalls: bool,
+    rules: Path | None,
     status_file: Path | None,
     metrics_listen: str | None,
 ) -> None:
@@ -137,12 +144,13 @@ def command(
             cluster=cluster,
             host_group=host_group,
             record_syscalls=record_syscalls,
+            rules=rules,
             status_file=status_file,
             metrics_address=_address(metrics_listen, "--metrics-listen"),
         )
-        Agent(config).run(
-            stop, lambda status: _say_ready(sum(probe.attached for probe in status.ledger.probes), collector)
-        )
+        agent = Agent(config)
+        signal.signal(signal.SIGHUP, lambda *_: agent.reload())
+        agent.run(stop, lambda status: _say_ready(sum(probe.attached for probe in status.ledger.probes), collector))
     except AgentError as error:
         raise click.ClickException(str(error)) from error
 

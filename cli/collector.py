@@ -86,6 +86,15 @@ def _audit_file(text: str) -> tuple[str, Path]:
 @click.option("--audit-eventhub-secret", type=_FILE, help="File with the Event Hubs connection string.")
 @click.option("--audit-webhook", metavar="HOST:PORT", help="Listen for audit webhooks (Kubernetes: /kubernetes/audit).")
 @click.option("--audit-webhook-plain", is_flag=True, help="The webhook without TLS (loopback only).")
+@click.option(
+    "--rules",
+    type=click.Path(exists=True, path_type=Path),
+    help="Your own rules (Sigma: rules, correlations, filters; overrides; placeholders.yml), beside the shipped ones, "
+    "for audit logs and for agents; SIGHUP reads them again.",
+)
+@click.option(
+    "--sinks", type=_FILE, help="YAML file of what delivers to a SIEM; see docs/siem.md. SIGHUP reads it again."
+)
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics.")
 @click.option("--heartbeat", type=float, default=15.0, show_default=True, help="Seconds between stream heartbeats.")
 @click.option(
@@ -115,6 +124,8 @@ def command(
     audit_eventhub_secret: Path | None,
     audit_webhook: str | None,
     audit_webhook_plain: bool,
+    rules: Path | None,
+    sinks: Path | None,
     metrics_listen: str | None,
     heartbeat: float,
     quorum: int,
@@ -147,6 +158,8 @@ def command(
                 audit_eventhub_secret=audit_eventhub_secret,
                 audit_webhook=host_port("--audit-webhook", audit_webhook) if audit_webhook else None,
                 audit_webhook_plain=audit_webhook_plain,
+                rules=rules,
+                sinks=sinks,
                 metrics_listen=host_port("--metrics-listen", metrics_listen) if metrics_listen else None,
                 heartbeat_s=heartbeat,
                 retention=Retention(days=keep_days),
@@ -159,18 +172,19 @@ def command(
 
 
 def _run(config: "Config") -> None:
-    import rules  # noqa: PLC0415
     from collector.audit import Detector  # noqa: PLC0415
     from collector.correlate import Correlator  # noqa: PLC0415
     from collector.principals import BehaviourConfig, PrincipalWatch  # noqa: PLC0415
+    from collector.rulebook import Rulebook  # noqa: PLC0415
     from collector.run import run  # noqa: PLC0415
     from collector.sources import audit_sources  # noqa: PLC0415
-    from detection.rules import load_compiled  # noqa: PLC0415
 
+    book = Rulebook(config.rules)
     budget = config.behaviour_budget
     behaviour = PrincipalWatch(BehaviourConfig(budget=budget)) if budget else None
-    detector = Detector(load_compiled(rules.compiled("audit")), behaviour=behaviour)
-    run(config, Correlator(), audit_sources(config, detector), _say_ready, behaviour)
+    detector = Detector(book.audit, behaviour=behaviour)
+    book.listen(detector.use)
+    run(config, Correlator(), audit_sources(config, detector), _say_ready, behaviour, rules=book)
 
 
 def _say_ready(ready: "Ready") -> None:

@@ -36,6 +36,8 @@ class Config:
     holds the audit sources' positions and dead letter. `audit_files`, `audit_sqs`, `audit_pubsub` and
     `audit_eventhubs`: (name of the audit log's form, path, queue URL, subscription, host/hub). The webhook uses `tls`
     where there is one and asks for a client certificate; `audit_webhook_plain`: plaintext, on loopback only.
+    `sinks`: the file that says where events are delivered to.
+    `rules`: a team's own rules, beside the shipped ones.
     """
 
     listen: tuple[str, ...]
@@ -49,6 +51,8 @@ class Config:
     audit_webhook: tuple[str, int] | None = None
     audit_webhook_plain: bool = False
     state_dir: Path = Path()
+    rules: Path | None = None
+    sinks: Path | None = None
     metrics_listen: tuple[str, int] | None = None
     heartbeat_s: float = 15.0
     window_days: int = 1

@@ -51,7 +51,12 @@ METRICS = (
         "Profiles told by agents: stored, repeated, whole_asked, refused (too many), dropped (too fast).",
     ),
     Metric("vedette_collector_fleet_profiles", "gauge", (), "Workload versions the fleet has profiles of."),
-    Metric("vedette_collector_fleet_sent_total", "counter", ("kind",), "Sent to agents: profile, decisions, forest."),
+    Metric(
+        "vedette_collector_fleet_sent_total", "counter", ("kind",), "Sent to agents: profile, decisions, forest, rules."
+    ),
+    Metric("vedette_collector_rules", "gauge", (), "Rules and correlations in force, for audit logs and for agents."),
+    Metric("vedette_collector_rule_problems", "gauge", (), "Rules that cannot be used; the log names file and line."),
+    Metric("vedette_collector_rule_reloads_total", "counter", ("result",), "Rules read again: loaded, failed."),
     Metric("vedette_collector_fleet_merge_seconds", "histogram", (), "Time to merge one profile of all its agents."),
     Metric("vedette_collector_decisions_total", "counter", (), "Decisions of people taken over."),
     Metric(
@@ -68,7 +73,7 @@ METRICS = (
         "mirror",
         ("cause",),
         "Behaviour of principals: principals met, hours closed, novel, held, adopted, condemned, late, future, "
-        "findings, alarms (above informational), left (memory), groups_left.",
+        "findings, alarms (above informational), left (memory), groups_left, unsaved.",
     ),
     Metric("vedette_collector_behaviour_broken_total", "counter", (), "Stored behaviour that could not be read."),
     Metric("vedette_collector_principals", "gauge", (), "Principals whose behaviour is held in memory."),
@@ -109,9 +114,7 @@ class Metrics:
 
     def drop(self, name: str, **labels: str) -> None:
         """Show a gauge's value for these labels no more."""
-        gauge = self._gauges[f"vedette_collector_{name}"]
-        if labels.keys() == set(gauge._labelnames):
-            gauge.remove_by_labels(labels)
+        self._gauges[f"vedette_collector_{name}"].remove_by_labels(labels)
 
     def add(self, name: str, amount: int) -> None:
         """Move a gauge."""

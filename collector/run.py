@@ -22,9 +22,12 @@ from collector.principals import Keeper, PrincipalWatch
 from collector.publish import baselines
 from collector.publish import service as publish
 from collector.publish.feed import Feed
+from collector.publish.sinks import Sinks, read_sinks
 from collector.receive import service as receive
 from collector.receive.profiles import fleet_messages
 from collector.receive.server import Server
+from collector.rulebook import Rulebook
+from collector.store.backlog import overtaken
 from collector.store.principals import PrincipalRows
 from collector.store.profiles import ProfileStore
 from collector.store.rates import RateStore
@@ -59,6 +62,8 @@ class Collector:
         correlator: Correlator,
         sources: Mapping[str, SourceFactory],
         behaviour: PrincipalWatch | None = None,
+        *,
+        rules: Rulebook | None = None,
     ) -> None:
         self._config = config
         self.metrics = Metrics()
@@ -69,11 +74,14 @@ class Collector:
         self._fleet = Fleet(profiles, self._ingest.write, fleet_messages, self.metrics, config.fleet)
         self._trainer = Trainer(RateStore(self._store), self._ingest.write, self.metrics, config.rates)
         self._trainer.listen(self._fleet.tell)
+        self._rules = rules or Rulebook(config.rules)
+        self._rules.show_in(self.metrics)
         watch = behaviour or PrincipalWatch()
         self._keeper = Keeper(watch, PrincipalRows(self._store), self._ingest.write, self.metrics)
-        self._agents = receive.AgentService(self._ingest, self.metrics, self._fleet, self._trainer)
+        self._agents = receive.AgentService(self._ingest, self.metrics, self._fleet, self._trainer, self._rules)
         self._people = baselines.BaselineService(self._fleet, self.metrics)
         self._readers = publish.EventService(self._store, self._feed, self.metrics, heartbeat_s=config.heartbeat_s)
+        self._sinks = Sinks(self._store, config.state_dir / "sinks", self.metrics)
         self._sources = {name: make() for name, make in sources.items()}
         self._factories = dict(sources)
         self._intake: list[asyncio.Task[None]] = []
@@ -95,12 +103,26 @@ class Collector:
         self._server = Server(services, self._config.tls)
         listen = tuple(self._server.listen(address) for address in self._config.listen)
         metrics = self._export()
+        await self.reload_sinks()
         await self._server.start()
         work = (self._trim_forever(), self._fleet.run(), self._trainer.run(), self._keeper.run())
         self._chores += [asyncio.create_task(one) for one in work]
         for name in self._sources:
             self._intake.append(asyncio.create_task(self._supervise(name, self._ingest.findings)))
         return Ready(listen, metrics)
+
+    async def reload(self) -> None:
+        """Read the rules again; what is under way goes on, and each record meets one set."""
+        await self._rules.reload()
+        try:
+            await self.reload_sinks()
+        except CollectorError as error:
+            log.error("sinks stay as they were: %s", error)
+
+    async def reload_sinks(self) -> None:
+        """Read the file of sinks again and run what it says. Raises: ConfigError; then all stays as it was."""
+        if self._config.sinks is not None:
+            await asyncio.to_thread(self._sinks.swap, read_sinks(self._config.sinks))
 
     async def stop(self) -> None:
         """End intake, commit what is under way, let readers have it, close the store."""
@@ -113,6 +135,7 @@ class Collector:
         with contextlib.suppress(CollectorError):  # what was learned in the last minute
             await self._keeper.save()
         await self._ingest.close()
+        await asyncio.to_thread(self._sinks.stop)
         self._fleet.close()
         self._trainer.close()
         self._readers.close()
@@ -123,6 +146,7 @@ class Collector:
 
     def _notify(self, cursor: int) -> None:
         self._feed.notify(cursor)
+        self._sinks.notify(cursor)
         self.metrics.set("newest_cursor", cursor)
 
     def _export(self) -> str:
@@ -158,7 +182,10 @@ class Collector:
         keep = self._config.retention
         while True:
             try:
-                await self._ingest.trim(time.time_ns() - keep.days * DAY_NS, keep.events)
+                before_ns = time.time_ns() - keep.days * DAY_NS
+                behind = await asyncio.to_thread(overtaken, self._store, self._sinks.cursors(), before_ns, keep.events)
+                await self._ingest.trim(before_ns, keep.events)
+                self._sinks.overtaken(behind)
                 await self._fleet.trim()
                 await self._trainer.trim()
                 await self._keeper.trim()
@@ -173,9 +200,14 @@ def run(
     sources: Mapping[str, SourceFactory],
     ready: Callable[[Ready], None],
     behaviour: PrincipalWatch | None = None,
+    *,
+    rules: Rulebook | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; blocks. `ready` is called once. Raises: CollectorError."""
-    asyncio.run(_run(config, correlator, sources, ready, behaviour))
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the rules again. Blocks. `ready` is called once.
+
+    Raises: CollectorError.
+    """
+    asyncio.run(_run(config, correlator, sources, ready, behaviour, rules=rules))
 
 
 async def _run(
@@ -184,11 +216,21 @@ async def _run(
     sources: Mapping[str, SourceFactory],
     ready: Callable[[Ready], None],
     behaviour: PrincipalWatch | None = None,
+    *,
+    rules: Rulebook | None = None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    collector = Collector(config, correlator, sources, behaviour)
+    collector = Collector(config, correlator, sources, behaviour, rules=rules)
+    reloads: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+
+    def reload() -> None:
+        task = asyncio.create_task(collector.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
     ready(await collector.start())
     await stop.wait()
     log.info("stopping: no new records, committing what is under way")

@@ -96,10 +96,10 @@ class Detector:
         return list(self._repeats.drain())
 
     def replace_rules(self, ruleset: RuleSet) -> None:
-        """Use other rules from the next event on; windows of repeats go on, correlations begin anew."""
+        """Use other rules from the next event on; windows of repeats go on, and of correlations that did not change."""
         self._rules = ruleset
         self._cleared = Cleared(ruleset.rules)
-        self._windows = Windows(ruleset.correlations)
+        self._windows.use(ruleset.correlations)
 
     def _stories(self, matches: tuple[Match, ...], document: RuntimeDocument, identified: Identified) -> list[Story]:
         """What the matches add to correlations; what a team has excepted adds nothing."""

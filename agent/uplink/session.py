@@ -11,7 +11,7 @@ from vedette.v1 import agent_pb2, agent_pb2_grpc
 from agent.errors import SpoolCorruptError
 from agent.exchange import Exchange
 from agent.spool import Frame
-from agent.uplink.side import FEATURES, Side
+from agent.uplink.side import Side
 
 _POLL_S = 0.2
 _BATCH = 64
@@ -143,6 +143,7 @@ class Session:
             return []
 
     def _hello(self) -> agent_pb2.Hello:
+        running, held = self._side.rules()
         return agent_pb2.Hello(
             agent_id=self._identity.agent_id,
             stream_id=self._spool.stream_id,
@@ -152,5 +153,7 @@ class Session:
             boot_id=self._identity.boot_id,
             oldest_seq=self._spool.oldest_seq,
             newest_seq=self._spool.newest_seq,
-            features=FEATURES,
+            features=self._side.features(),
+            rules_digest=running,
+            rules_held=held,
         )

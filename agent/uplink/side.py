@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from vedette.v1 import agent_pb2
 
 from agent.exchange import Exchange, Forest
+from agent.rule_mail import RuleSetPart
 from agent.uplink.profiles import decisions_from, part_from, profile_message
 from agent.uplink.rates import window_message
 from detection.baseline.parts import Assembler, Part, split
@@ -20,6 +21,7 @@ from detection.errors import DetectionError
 log = logging.getLogger(__name__)
 
 FEATURES = ("profiles", "rates")
+RULES = "rules"
 _WINDOWS = 256  # in one message
 
 
@@ -32,6 +34,14 @@ class Side:
         self._parts: deque[Part] = deque()
         self._lock = threading.Lock()
         self._over = False
+
+    def features(self) -> tuple[str, ...]:
+        """What this side understands."""
+        return (*FEATURES, RULES) if self._exchange.rules.wanted else FEATURES
+
+    def rules(self) -> tuple[str, str]:
+        """Digests of the rules in force, and of the collector's that are kept."""
+        return self._exchange.rules.running, self._exchange.rules.held
 
     def welcomed(self, features: Iterable[str]) -> None:
         """The collector answered; a collector of an older version names no features and gets nothing."""
@@ -81,3 +91,6 @@ class Side:
             case "rate_forest":
                 forest = message.rate_forest
                 self._exchange.forest(Forest(forest.workload, forest.version, forest.revision, forest.body))
+            case "rule_set":
+                part = message.rule_set
+                self._exchange.rules.put(RuleSetPart(part.digest, part.part, part.parts, part.body))

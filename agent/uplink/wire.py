@@ -6,6 +6,7 @@ from vedette.v1 import agent_pb2, finding_pb2
 
 from agent.identify.sources import RuntimeState
 from agent.ledger import Ledger
+from agent.rulebook import RulesState
 from agent.throttling import ThrottleEntry
 from detection.finding import Entity, FieldValue, Finding, Technique
 
@@ -104,6 +105,19 @@ def _ledger(ledger: Ledger) -> agent_pb2.Ledger:
         ],
         throttles=[_throttle(t) for t in ledger.throttles],
         runtimes=[_runtime(r) for r in ledger.runtimes],
+        rules=_rules(ledger.rules),
+    )
+
+
+def _rules(state: RulesState) -> agent_pb2.RulesState:
+    return agent_pb2.RulesState(
+        digest=state.digest,
+        source=state.source,
+        rules=state.rules,
+        problems=state.problems,
+        refused_digest=text(state.refused_digest),
+        refusal=text(state.refusal),
+        replaced=state.replaced,
     )
 
 

@@ -1,18 +1,15 @@
 """`vedette rules compile`: the form agents and collectors load."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import orjson
 
 import rules
-from cli.rules.files import FORMAT, files_below, kind_of, placeholders_of, texts_of
-from detection.rules import dump_rules
-
-if TYPE_CHECKING:
-    from detection.rules.correlation import Correlation
-    from detection.rules.parse import Parsed
+from cli.rules.files import FORMAT
+from detection.rules import Compiled, dump_rules
+from detection.rules.kinds import part_of
+from rules.own import read
 
 
 @click.command("compile")
@@ -34,35 +31,24 @@ def compile_rules(paths: tuple[Path, ...], output: Path, alone: bool, form: str)
     """
     from detection.rules.parse import parse_all  # noqa: PLC0415
 
-    files = list(files_below(paths))
+    own = read(paths)
+    # The shipped ones from their sources too: this makes their compiled form.
     shipped = () if alone else (text for kind in rules.KINDS for text in rules.sources(kind))
-    parsed = parse_all((*shipped, *texts_of(files).items()), placeholders_of(files))
-    if parsed.problems:
-        raise click.ClickException("\n".join(str(p) for p in parsed.problems))
+    parsed = parse_all((*shipped, *own.texts.items()), own.placeholders)
+    if problems := (*own.problems, *parsed.problems):
+        raise click.ClickException("\n".join(str(p) for p in problems))
+    whole = Compiled(parsed.rules, parsed.correlations, parsed.exemptions)
     output.mkdir(parents=True, exist_ok=True)
-    counts = {kind: _write(output / f"{kind}.json", kind, parsed) for kind in rules.KINDS}
+    counts = {kind: _write(output / f"{kind}.json", part_of(whole, kind)) for kind in rules.KINDS}
     if form == "json":
         click.echo(orjson.dumps(counts).decode())
     else:
         click.echo(", ".join(f"{kind}: {count} rules" for kind, count in counts.items()))
 
 
-def _write(path: Path, kind: str, parsed: "Parsed") -> int:
+def _write(path: Path, mine: Compiled) -> int:
     """One compiled file, replaced as a whole; how many rules it has."""
-    mine = [rule for rule in parsed.rules if kind_of(rule.key) == kind]
-    names = {rule.id for rule in mine}
-    together = _reaching(names, parsed)
-    exemptions = [e for e in parsed.exemptions if kind_of(e.key) == kind]
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(dump_rules(mine, together, exemptions))
+    temporary.write_bytes(dump_rules(mine.rules, mine.correlations, mine.exemptions))
     temporary.replace(path)
-    return len(mine) + len(together)
-
-
-def _reaching(names: set[str], parsed: "Parsed") -> list["Correlation"]:
-    """The correlations over these rules, and over such correlations."""
-    found: list[Correlation] = []
-    while more := [c for c in parsed.correlations if c not in found and names & set(c.rules)]:
-        found += more
-        names = names | {c.id for c in more}
-    return found
+    return len(mine.rules) + len(mine.correlations)

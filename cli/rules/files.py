@@ -1,66 +1,33 @@
 """Rule files as the `vedette rules` commands read them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from detection.rules import Problem, Rule
+from rules.own import files_below, read
 
 if TYPE_CHECKING:
     from detection.rules.correlation import Correlation
     from detection.rules.parse import Parsed
 
+__all__ = ["FORMAT", "about", "files_below", "parsed_files", "problems_on_samples", "row_of"]
+
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print."
 )
-PLACEHOLDERS = "placeholders.yml"
-_AUDIT_PRODUCTS = ("kubernetes", "aws", "gcp", "azure", "waf")
-_EXTENSIONS = (".yml", ".yaml")
-
-
-def files_below(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files given, and every rule file below the folders given."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix in _EXTENSIONS and p.is_file())
-        else:
-            yield path
 
 
 def parsed_files(files: Sequence[Path]) -> tuple["Parsed", dict[str, str]]:
     """What rule files hold, and their texts. A `placeholders.yml` among them gives the values of `|expand`."""
     from detection.rules.parse import parse_all  # noqa: PLC0415 — only here is a Sigma parser needed
 
-    texts = texts_of(files)
-    return parse_all(texts.items(), placeholders_of(files)), texts
-
-
-def texts_of(files: Sequence[Path]) -> dict[str, str]:
-    """Path → text of every rule file."""
-    return {str(p): p.read_text(encoding="utf-8", errors="replace") for p in files if p.name != PLACEHOLDERS}
-
-
-def placeholders_of(files: Sequence[Path]) -> dict[str, tuple[str, ...]]:
-    """What the placeholders.yml among the files say. Raises: ClickException."""
-    import yaml  # noqa: PLC0415
-
-    found: dict[str, tuple[str, ...]] = {}
-    for path in files:
-        if path.name != PLACEHOLDERS:
-            continue
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            found |= {str(name): tuple(str(v) for v in listed) for name, listed in values.items()}
-        except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
-            raise click.ClickException(f"{path}: {error}; write one `name: [value, …]` a line") from error
-    return found
-
-
-def kind_of(key: str) -> str:
-    """Which of the compiled files a rule over such events belongs to."""
-    return "audit" if key.partition("/")[0] in _AUDIT_PRODUCTS else "runtime"
+    own = read(files)
+    parsed = parse_all(own.texts.items(), own.placeholders)
+    return replace(parsed, problems=(*own.problems, *parsed.problems)), own.texts
 
 
 def row_of(problem: Problem) -> dict[str, Any]:

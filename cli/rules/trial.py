@@ -7,16 +7,7 @@ import click
 import orjson
 
 import rules
-from cli.rules.files import (
-    FORMAT,
-    about,
-    files_below,
-    parsed_files,
-    placeholders_of,
-    problems_on_samples,
-    row_of,
-    texts_of,
-)
+from cli.rules.files import FORMAT, about, files_below, parsed_files, problems_on_samples, row_of
 from detection.rules import Rule, flatten, load_compiled
 from detection.rules.correlation import Correlation
 
@@ -31,9 +22,11 @@ def test_rules(paths: tuple[Path, ...], form: str) -> None:
     """
     from detection.rules.parse import parse_all  # noqa: PLC0415
 
-    files = tuple(files_below(paths))
-    texts = texts_of(files) if paths else dict(text for kind in rules.KINDS for text in rules.sources(kind))
-    parsed = parse_all(texts.items(), placeholders_of(files))
+    if paths:
+        parsed, texts = parsed_files(paths)
+    else:
+        texts = dict(text for kind in rules.KINDS for text in rules.sources(kind))
+        parsed = parse_all(texts.items())
     every: tuple[Rule | Correlation, ...] = (*parsed.rules, *parsed.correlations)
     rows = [(rule, problems_on_samples(rule, texts[rule.origin], wanted=True)) for rule in every]
     failed = [*map(row_of, parsed.problems), *(about(rule, reason) for rule, found in rows for reason in found)]

@@ -77,9 +77,9 @@ class Detector:
         self._counts: Counter[str] = Counter()
 
     def use(self, rules: Rules) -> None:
-        """Replace the rules; takes effect with the next event, and correlations begin anew."""
+        """Replace the rules from the next event on; windows of correlations that did not change go on."""
         self._rules = rules
-        self._windows = Windows(rules.correlations)
+        self._windows.use(rules.correlations)
 
     def detect(self, form: Format, records: Iterable[AuditRecord]) -> Detection:
         """Findings not yet committed, in the order of the records."""

@@ -18,6 +18,7 @@ from collector.receive.identity import Identity, Role, peer_identity
 from collector.receive.inbox import Inbox
 from collector.receive.side import Send, Side, Trainer
 from collector.receive.wire import Aside, Hello, Unusable, parse_message
+from collector.rulebook import Rulebook
 from collector.store.store import Peer
 from collector.stream import Record, StreamKey
 
@@ -41,12 +42,18 @@ class AgentService:
     """Serves agents. Takes raw messages, so that one that cannot be parsed is counted and answered."""
 
     def __init__(
-        self, sink: RecordSink, metrics: Metrics, fleet: Fleet | None = None, trainer: Trainer | None = None
+        self,
+        sink: RecordSink,
+        metrics: Metrics,
+        fleet: Fleet | None = None,
+        trainer: Trainer | None = None,
+        rules: Rulebook | None = None,
     ) -> None:
         self._sink = sink
         self._metrics = metrics
         self._fleet = fleet
         self._trainer = trainer
+        self._rules = rules
         self._open: set[Inbox] = set()
         self._stopping = False
 
@@ -102,7 +109,12 @@ class AgentService:
                 reader.result()  # raises what ended it
 
     def _features(self) -> list[str]:
-        offered = (("profiles", self._fleet), ("rates", self._trainer if self._fleet is not None else None))
+        beside = self._fleet is not None
+        offered = (
+            ("profiles", self._fleet),
+            ("rates", self._trainer if beside else None),
+            ("rules", self._rules if beside else None),
+        )
         return [name for name, there in offered if there is not None]
 
     @contextlib.asynccontextmanager
@@ -112,7 +124,8 @@ class AgentService:
             yield None
             return
         link = self._fleet.connect(hello.agent_id)
-        side = Side(self._fleet, link, self._trainer, send, self._metrics)
+        rules = (self._rules, hello.rules_held) if self._rules is not None and "rules" in hello.features else None
+        side = Side(self._fleet, link, self._trainer, send, self._metrics, rules=rules)
         work = asyncio.create_task(side.work())
         try:
             yield side

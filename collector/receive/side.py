@@ -18,6 +18,8 @@ from collector.fleet.link import Link
 from collector.metrics import Metrics
 from collector.receive.profiles import ack_message, decided_message
 from collector.receive.rates import forest_message
+from collector.receive.rules import rule_set_messages
+from collector.rulebook import Rulebook
 from collector.store.rates import ForestBlob
 from detection.baseline.decision import Decisions
 from detection.baseline.parts import Assembler, Part, PartError
@@ -26,6 +28,7 @@ from detection.rates.window import RateWindow
 log = logging.getLogger(__name__)
 
 Send = Callable[[bytes], Awaitable[None]]
+RulesDue = tuple[Rulebook, str]  # and the digest of what the agent keeps
 _SETTLE_S = 2.0
 _PARTS = 64  # that wait; one agent sends one after the other
 
@@ -46,12 +49,22 @@ class Trainer(Protocol):
 class Side:
     """Of one connection. `work` runs beside the records until it is cancelled."""
 
-    def __init__(self, fleet: Fleet, link: Link, trainer: Trainer | None, send: Send, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        link: Link,
+        trainer: Trainer | None,
+        send: Send,
+        metrics: Metrics,
+        *,
+        rules: RulesDue | None = None,
+    ) -> None:
         self._fleet = fleet
         self._link = link
         self._trainer = trainer
         self._send = send
         self._metrics = metrics
+        self._rules = rules
         self._assembler = Assembler()
         self._came: asyncio.Queue[Part | list[RateWindow]] = asyncio.Queue(_PARTS)
         self._revisions: dict[tuple[str, str], int] = {}
@@ -69,6 +82,8 @@ class Side:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._take_in())
                 tasks.create_task(self._send_out())
+                if self._rules is not None:
+                    tasks.create_task(self._send_rules(*self._rules))
         except* Exception:  # a fault here must not be silent, and records go on without it
             log.exception("agent %s: profiles are not exchanged until it connects again", self._link.agent_id)
 
@@ -114,6 +129,15 @@ class Side:
                 await self._forest(key)
             except CollectorError as error:
                 log.error("agent %s: %s", self._link.agent_id, error)
+
+    async def _send_rules(self, book: Rulebook, held: str) -> None:
+        """Whenever the agent's are not the newest; part by part, so that acknowledgements are not kept waiting."""
+        while True:
+            offer = await book.other_than(held)
+            for message in rule_set_messages(offer):
+                await self._send(message)
+            held = offer.digest
+            self._metrics.count("fleet_sent", kind="rules")
 
     async def _decisions(self, key: tuple[str, str]) -> None:
         decided = self._fleet.decided(key)

@@ -38,6 +38,7 @@ class Hello:
     oldest_seq: int
     newest_seq: int
     features: frozenset[str] = frozenset()
+    rules_held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ def _hello(hello: agent_pb2.Hello) -> Hello:
         oldest_seq=hello.oldest_seq,
         newest_seq=hello.newest_seq,
         features=frozenset(feature[:32] for feature in hello.features[:32]),
+        rules_held=hello.rules_held[:64],
     )
 
 

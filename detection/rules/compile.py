@@ -71,7 +71,14 @@ class RuleSet:
             except RuleError as error:
                 problems.append(Problem(rule.origin or "compiled rules", rule.id, str(error)))
         indexes = {key: Index(entries) for key, entries in by_key.items()}
-        return cls(tuple(good), tuple(problems), indexes, tuple(correlations), tuple(exemptions))
+        sound: list[Exemption] = []
+        for exemption in exemptions:
+            try:
+                compile_condition(exemption.condition)
+                sound.append(exemption)
+            except RuleError as error:
+                problems.append(Problem(exemption.origin or "compiled rules", exemption.id, str(error)))
+        return cls(tuple(good), tuple(problems), indexes, tuple(correlations), tuple(sound))
 
     @property
     def keys(self) -> frozenset[str]:

@@ -13,7 +13,10 @@ from typing import Any
 
 from detection.errors import RuleError
 from detection.finding import Severity
+from detection.rules.correlation import Correlation
 from detection.rules.ir import Problem, Rule
+
+Changeable = Rule | Correlation
 
 _KEYS = frozenset({"rules", "level", "enabled"})
 
@@ -46,8 +49,13 @@ def override_of(document: Mapping[str, Any], origin: str) -> Override:
     return Override(str(document.get("title", origin)), tuple(names), severity, enabled, origin)
 
 
-def apply(overrides: Iterable[Override], rules: Iterable[Rule]) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
-    """The rules as changed; an override that names no rule is a problem, since it does not do what was meant."""
+def apply(
+    overrides: Iterable[Override], rules: Iterable[Changeable]
+) -> tuple[tuple[Changeable, ...], tuple[Problem, ...]]:
+    """The rules and correlations as changed.
+
+    An override that names no rule is a problem, since it does not do what was meant.
+    """
     changed = {rule.id: rule for rule in rules}
     ids = {name: rule.id for rule in changed.values() for name in (rule.id, rule.uuid)}
     problems: list[Problem] = []

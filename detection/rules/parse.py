@@ -13,6 +13,7 @@ from sigma.rule import SigmaDetections, SigmaRule
 from detection.errors import RuleError
 from detection.finding import Severity
 from detection.rules.attack import techniques_of
+from detection.rules.codec import Compiled
 from detection.rules.compile import compile_condition
 from detection.rules.correlation import Correlation
 from detection.rules.exceptions import Exemption
@@ -61,14 +62,18 @@ def parse_rules(text: str, origin: str, placeholders: Placeholders | None = None
     )
 
 
-def parse_all(texts: Iterable[tuple[str, str]], placeholders: Placeholders | None = None) -> Parsed:
+def parse_all(
+    texts: Iterable[tuple[str, str]], placeholders: Placeholders | None = None, base: Compiled | None = None
+) -> Parsed:
     """What several (origin, text) pairs hold together: references resolved, overrides applied.
 
-    An id used twice is a problem of the later one; so is a reference to nothing.
+    `base` are rules that are compiled already: the texts may refer to them and change them, and they are part of what
+    comes out. An id used twice is a problem of the later one; so is a reference to nothing.
     """
-    rules: dict[str, Rule] = {}
-    correlations: dict[str, Correlation] = {}
-    exemptions: list[Exemption] = []
+    base = base or Compiled()
+    rules = {rule.id: rule for rule in base.rules}
+    correlations = {correlation.id: correlation for correlation in base.correlations}
+    exemptions = list(base.exemptions)
     overrides: list[Override] = []
     problems: list[Problem] = []
     for origin, text in texts:
@@ -86,9 +91,15 @@ def parse_all(texts: Iterable[tuple[str, str]], placeholders: Placeholders | Non
             else:
                 correlations[rule.id] = rule
     resolved, dangling = _resolved(rules, correlations)
-    changed, missed = apply(overrides, rules.values())
+    changed, missed = apply(overrides, (*rules.values(), *resolved))
     problems += [*dangling, *missed, *_aimless(exemptions, rules)]
-    return Parsed(changed, resolved, tuple(exemptions), tuple(overrides), tuple(problems))
+    return Parsed(
+        tuple(one for one in changed if isinstance(one, Rule)),
+        tuple(one for one in changed if isinstance(one, Correlation)),
+        tuple(exemptions),
+        tuple(overrides),
+        tuple(problems),
+    )
 
 
 def parse_rule(document: Any, origin: str, placeholders: Placeholders | None = None) -> Rule:

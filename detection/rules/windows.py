@@ -80,10 +80,8 @@ class Windows:
     """
 
     def __init__(self, correlations: Iterable[Correlation], max_groups: int = 20_000, max_events: int = 4_096) -> None:
-        self._users: dict[str, list[Correlation]] = {}
-        for correlation in correlations:
-            for rule in correlation.rules:
-                self._users.setdefault(rule, []).append(correlation)
+        self._correlations = {correlation.id: correlation for correlation in correlations}
+        self._users = _users(self._correlations.values())
         self._groups: OrderedDict[tuple[str, tuple[str, ...]], _Group] = OrderedDict()
         self._max_groups = max_groups
         self._max_events = max_events
@@ -92,6 +90,15 @@ class Windows:
     def uses(self, rule: str) -> bool:
         """Whether some correlation looks at matches of this rule."""
         return rule in self._users
+
+    def use(self, correlations: Iterable[Correlation]) -> None:
+        """Run these from the next match on. What was counted for a correlation that is the same as before goes on."""
+        before = self._correlations
+        self._correlations = {correlation.id: correlation for correlation in correlations}
+        self._users = _users(self._correlations.values())
+        changed = {name for name, old in before.items() if self._correlations.get(name) != old}
+        for key in [key for key in self._groups if key[0] in changed] if changed else ():
+            del self._groups[key]
 
     def observe(self, rule: str, doc: Document, time_ns: int, event: str) -> list[Story]:
         """A rule matched an event: the stories this began, or prolonged to twice what was last told."""
@@ -156,6 +163,15 @@ class Windows:
         if len(group.entries) > self._max_events:
             group.entries.pop(0)
             self._counts["events_evicted"] += 1
+
+
+def _users(correlations: Iterable[Correlation]) -> dict[str, list[Correlation]]:
+    """Rule id → the correlations that look at its matches."""
+    users: dict[str, list[Correlation]] = {}
+    for correlation in correlations:
+        for rule in correlation.rules:
+            users.setdefault(rule, []).append(correlation)
+    return users
 
 
 def _fulfilled(correlation: Correlation, entries: list[_Entry], new: _Entry) -> Iterator[list[_Entry]]:

@@ -27,7 +27,7 @@ from vedette.v1 import finding_pb2 as vedette_dot_v1_dot_finding__pb2
 from vedette.v1 import rates_pb2 as vedette_dot_v1_dot_rates__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vedette/v1/agent.proto\x12\nvedette.v1\x1a\x19vedette/v1/baseline.proto\x1a\x18vedette/v1/finding.proto\x1a\x16vedette/v1/rates.proto\"\xb2\x01\n\x0c\x41gentMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.vedette.v1.HelloH\x00\x12$\n\x06record\x18\x02 \x01(\x0b\x32\x12.vedette.v1.RecordH\x00\x12&\n\x07profile\x18\x03 \x01(\x0b\x32\x13.vedette.v1.ProfileH\x00\x12(\n\x05rates\x18\x04 \x01(\x0b\x32\x17.vedette.v1.RateWindowsH\x00\x42\x06\n\x04\x62ody\"6\n\x0bRateWindows\x12\'\n\x07windows\x18\x01 \x03(\x0b\x32\x16.vedette.v1.RateWindow\"\xab\x01\n\x05Hello\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0b\x61\x62i_version\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x06 \x01(\t\x12\x12\n\noldest_seq\x18\x07 \x01(\x04\x12\x12\n\nnewest_seq\x18\x08 \x01(\x04\x12\x10\n\x08\x66\x65\x61tures\x18\t \x03(\t\"5\n\x06Record\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\r\n\x05\x63hain\x18\x02 \x01(\x0c\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"_\n\x07Payload\x12&\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x13.vedette.v1.FindingH\x00\x12$\n\x06ledger\x18\x02 \x01(\x0b\x32\x12.vedette.v1.LedgerH\x00\x42\x06\n\x04\x62ody\"\xd6\x03\n\x06Ledger\x12\x0f\n\x07time_ns\x18\x01 \x01(\x03\x12&\n\x05\x65vent\x18\x02 \x01(\x0e\x32\x17.vedette.v1.LedgerEvent\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x19\n\x11watching_since_ns\x18\x04 \x01(\x03\x12\x19\n\x11previous_entry_ns\x18\x05 \x01(\x03\x12&\n\x06probes\x18\x06 \x03(\x0b\x32\x16.vedette.v1.ProbeState\x12+\n\x08\x63ounters\x18\x07 \x03(\x0b\x32\x19.vedette.v1.ClassCounters\x12\x15\n\rcontainer_ids\x18\x08 \x03(\t\x12\x30\n\x07\x64ropped\x18\t \x03(\x0b\x32\x1f.vedette.v1.Ledger.DroppedEntry\x12*\n\x08profiles\x18\n \x03(\x0b\x32\x18.vedette.v1.ProfileState\x12\'\n\tthrottles\x18\x0b \x03(\x0b\x32\x14.vedette.v1.Throttle\x12*\n\x08runtimes\x18\x0c \x03(\x0b\x32\x18.vedette.v1.RuntimeState\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x80\x01\n\x0cRuntimeState\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06socket\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x0f\n\x07\x61nswers\x18\x06 \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\x04\"A\n\nProbeState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61ttached\x18\x02 \x01(\x08\x12\x13\n\x0b\x63onsequence\x18\x03 \x01(\t\"\x8a\x01\n\rClassCounters\x12\x13\n\x0b\x65vent_class\x18\x01 \x01(\t\x12\x35\n\x06\x63ounts\x18\x02 \x03(\x0b\x32%.vedette.v1.ClassCounters.CountsEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x82\x01\n\x08Throttle\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x13\n\x0b\x65vent_class\x18\x03 \x01(\t\x12\r\n\x05times\x18\x04 \x01(\x04\x12\x11\n\theld_back\x18\x05 \x01(\x04\x12\x17\n\x0f\x61\x63tive_since_ns\x18\x06 \x01(\x03\"x\n\x0cProfileState\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x11\n\tbehaviour\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x14\n\x0c\x63ompleteness\x18\x04 \x01(\x01\x12\x0f\n\x07members\x18\x05 \x01(\x04\x12\r\n\x05phase\x18\x06 \x01(\t\"\xa2\x02\n\x10\x43ollectorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.vedette.v1.WelcomeH\x00\x12\x1e\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x0f.vedette.v1.AckH\x00\x12-\n\x0bprofile_ack\x18\x03 \x01(\x0b\x32\x16.vedette.v1.ProfileAckH\x00\x12,\n\rfleet_profile\x18\x04 \x01(\x0b\x32\x13.vedette.v1.ProfileH\x00\x12\x32\n\tdecisions\x18\x05 \x01(\x0b\x32\x1d.vedette.v1.WorkloadDecisionsH\x00\x12-\n\x0brate_forest\x18\x06 \x01(\x0b\x32\x16.vedette.v1.RateForestH\x00\x42\x06\n\x04\x62ody\"C\n\x07Welcome\x12\x15\n\rcommitted_seq\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\"\x12\n\x03\x41\x63k\x12\x0b\n\x03seq\x18\x01 \x01(\x04*v\n\x0bLedgerEvent\x12\x1c\n\x18LEDGER_EVENT_UNSPECIFIED\x10\x00\x12\x16\n\x12LEDGER_EVENT_START\x10\x01\x12\x1a\n\x16LEDGER_EVENT_HEARTBEAT\x10\x02\x12\x15\n\x11LEDGER_EVENT_STOP\x10\x03\x32U\n\x0c\x41gentService\x12\x45\n\x07\x43onnect\x12\x18.vedette.v1.AgentMessage\x1a\x1c.vedette.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vedette/v1/agent.proto\x12\nvedette.v1\x1a\x19vedette/v1/baseline.proto\x1a\x18vedette/v1/finding.proto\x1a\x16vedette/v1/rates.proto\"\xb2\x01\n\x0c\x41gentMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.vedette.v1.HelloH\x00\x12$\n\x06record\x18\x02 \x01(\x0b\x32\x12.vedette.v1.RecordH\x00\x12&\n\x07profile\x18\x03 \x01(\x0b\x32\x13.vedette.v1.ProfileH\x00\x12(\n\x05rates\x18\x04 \x01(\x0b\x32\x17.vedette.v1.RateWindowsH\x00\x42\x06\n\x04\x62ody\"6\n\x0bRateWindows\x12\'\n\x07windows\x18\x01 \x03(\x0b\x32\x16.vedette.v1.RateWindow\"\xd5\x01\n\x05Hello\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0b\x61\x62i_version\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x06 \x01(\t\x12\x12\n\noldest_seq\x18\x07 \x01(\x04\x12\x12\n\nnewest_seq\x18\x08 \x01(\x04\x12\x10\n\x08\x66\x65\x61tures\x18\t \x03(\t\x12\x14\n\x0crules_digest\x18\n \x01(\t\x12\x12\n\nrules_held\x18\x0b \x01(\t\"5\n\x06Record\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\r\n\x05\x63hain\x18\x02 \x01(\x0c\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"_\n\x07Payload\x12&\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x13.vedette.v1.FindingH\x00\x12$\n\x06ledger\x18\x02 \x01(\x0b\x32\x12.vedette.v1.LedgerH\x00\x42\x06\n\x04\x62ody\"\xfd\x03\n\x06Ledger\x12\x0f\n\x07time_ns\x18\x01 \x01(\x03\x12&\n\x05\x65vent\x18\x02 \x01(\x0e\x32\x17.vedette.v1.LedgerEvent\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x19\n\x11watching_since_ns\x18\x04 \x01(\x03\x12\x19\n\x11previous_entry_ns\x18\x05 \x01(\x03\x12&\n\x06probes\x18\x06 \x03(\x0b\x32\x16.vedette.v1.ProbeState\x12+\n\x08\x63ounters\x18\x07 \x03(\x0b\x32\x19.vedette.v1.ClassCounters\x12\x15\n\rcontainer_ids\x18\x08 \x03(\t\x12\x30\n\x07\x64ropped\x18\t \x03(\x0b\x32\x1f.vedette.v1.Ledger.DroppedEntry\x12*\n\x08profiles\x18\n \x03(\x0b\x32\x18.vedette.v1.ProfileState\x12\'\n\tthrottles\x18\x0b \x03(\x0b\x32\x14.vedette.v1.Throttle\x12*\n\x08runtimes\x18\x0c \x03(\x0b\x32\x18.vedette.v1.RuntimeState\x12%\n\x05rules\x18\r \x01(\x0b\x32\x16.vedette.v1.RulesState\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x88\x01\n\nRulesState\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05rules\x18\x03 \x01(\r\x12\x10\n\x08problems\x18\x04 \x01(\r\x12\x16\n\x0erefused_digest\x18\x05 \x01(\t\x12\x0f\n\x07refusal\x18\x06 \x01(\t\x12\x10\n\x08replaced\x18\x07 \x01(\x04\"\x80\x01\n\x0cRuntimeState\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06socket\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x0f\n\x07\x61nswers\x18\x06 \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\x04\"A\n\nProbeState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61ttached\x18\x02 \x01(\x08\x12\x13\n\x0b\x63onsequence\x18\x03 \x01(\t\"\x8a\x01\n\rClassCounters\x12\x13\n\x0b\x65vent_class\x18\x01 \x01(\t\x12\x35\n\x06\x63ounts\x18\x02 \x03(\x0b\x32%.vedette.v1.ClassCounters.CountsEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x82\x01\n\x08Throttle\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x13\n\x0b\x65vent_class\x18\x03 \x01(\t\x12\r\n\x05times\x18\x04 \x01(\x04\x12\x11\n\theld_back\x18\x05 \x01(\x04\x12\x17\n\x0f\x61\x63tive_since_ns\x18\x06 \x01(\x03\"x\n\x0cProfileState\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x11\n\tbehaviour\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x14\n\x0c\x63ompleteness\x18\x04 \x01(\x01\x12\x0f\n\x07members\x18\x05 \x01(\x04\x12\r\n\x05phase\x18\x06 \x01(\t\"\xcf\x02\n\x10\x43ollectorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.vedette.v1.WelcomeH\x00\x12\x1e\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x0f.vedette.v1.AckH\x00\x12-\n\x0bprofile_ack\x18\x03 \x01(\x0b\x32\x16.vedette.v1.ProfileAckH\x00\x12,\n\rfleet_profile\x18\x04 \x01(\x0b\x32\x13.vedette.v1.ProfileH\x00\x12\x32\n\tdecisions\x18\x05 \x01(\x0b\x32\x1d.vedette.v1.WorkloadDecisionsH\x00\x12-\n\x0brate_forest\x18\x06 \x01(\x0b\x32\x16.vedette.v1.RateForestH\x00\x12+\n\x08rule_set\x18\x07 \x01(\x0b\x32\x17.vedette.v1.RuleSetPartH\x00\x42\x06\n\x04\x62ody\"H\n\x0bRuleSetPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04part\x18\x02 \x01(\r\x12\r\n\x05parts\x18\x03 \x01(\r\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"C\n\x07Welcome\x12\x15\n\rcommitted_seq\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\"\x12\n\x03\x41\x63k\x12\x0b\n\x03seq\x18\x01 \x01(\x04*v\n\x0bLedgerEvent\x12\x1c\n\x18LEDGER_EVENT_UNSPECIFIED\x10\x00\x12\x16\n\x12LEDGER_EVENT_START\x10\x01\x12\x1a\n\x16LEDGER_EVENT_HEARTBEAT\x10\x02\x12\x15\n\x11LEDGER_EVENT_STOP\x10\x03\x32U\n\x0c\x41gentService\x12\x45\n\x07\x43onnect\x12\x18.vedette.v1.AgentMessage\x1a\x1c.vedette.v1.CollectorMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,40 +38,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGER_DROPPEDENTRY']._serialized_options = b'8\001'
   _globals['_CLASSCOUNTERS_COUNTSENTRY']._loaded_options = None
   _globals['_CLASSCOUNTERS_COUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_LEDGEREVENT']._serialized_start=2127
-  _globals['_LEDGEREVENT']._serialized_end=2245
+  _globals['_LEDGEREVENT']._serialized_start=2466
+  _globals['_LEDGEREVENT']._serialized_end=2584
   _globals['_AGENTMESSAGE']._serialized_start=116
   _globals['_AGENTMESSAGE']._serialized_end=294
   _globals['_RATEWINDOWS']._serialized_start=296
   _globals['_RATEWINDOWS']._serialized_end=350
   _globals['_HELLO']._serialized_start=353
-  _globals['_HELLO']._serialized_end=524
-  _globals['_RECORD']._serialized_start=526
-  _globals['_RECORD']._serialized_end=579
-  _globals['_PAYLOAD']._serialized_start=581
-  _globals['_PAYLOAD']._serialized_end=676
-  _globals['_LEDGER']._serialized_start=679
-  _globals['_LEDGER']._serialized_end=1149
-  _globals['_LEDGER_DROPPEDENTRY']._serialized_start=1103
-  _globals['_LEDGER_DROPPEDENTRY']._serialized_end=1149
-  _globals['_RUNTIMESTATE']._serialized_start=1152
-  _globals['_RUNTIMESTATE']._serialized_end=1280
-  _globals['_PROBESTATE']._serialized_start=1282
-  _globals['_PROBESTATE']._serialized_end=1347
-  _globals['_CLASSCOUNTERS']._serialized_start=1350
-  _globals['_CLASSCOUNTERS']._serialized_end=1488
-  _globals['_CLASSCOUNTERS_COUNTSENTRY']._serialized_start=1443
-  _globals['_CLASSCOUNTERS_COUNTSENTRY']._serialized_end=1488
-  _globals['_THROTTLE']._serialized_start=1491
-  _globals['_THROTTLE']._serialized_end=1621
-  _globals['_PROFILESTATE']._serialized_start=1623
-  _globals['_PROFILESTATE']._serialized_end=1743
-  _globals['_COLLECTORMESSAGE']._serialized_start=1746
-  _globals['_COLLECTORMESSAGE']._serialized_end=2036
-  _globals['_WELCOME']._serialized_start=2038
-  _globals['_WELCOME']._serialized_end=2105
-  _globals['_ACK']._serialized_start=2107
-  _globals['_ACK']._serialized_end=2125
-  _globals['_AGENTSERVICE']._serialized_start=2247
-  _globals['_AGENTSERVICE']._serialized_end=2332
+  _globals['_HELLO']._serialized_end=566
+  _globals['_RECORD']._serialized_start=568
+  _globals['_RECORD']._serialized_end=621
+  _globals['_PAYLOAD']._serialized_start=623
+  _globals['_PAYLOAD']._serialized_end=718
+  _globals['_LEDGER']._serialized_start=721
+  _globals['_LEDGER']._serialized_end=1230
+  _globals['_LEDGER_DROPPEDENTRY']._serialized_start=1184
+  _globals['_LEDGER_DROPPEDENTRY']._serialized_end=1230
+  _globals['_RULESSTATE']._serialized_start=1233
+  _globals['_RULESSTATE']._serialized_end=1369
+  _globals['_RUNTIMESTATE']._serialized_start=1372
+  _globals['_RUNTIMESTATE']._serialized_end=1500
+  _globals['_PROBESTATE']._serialized_start=1502
+  _globals['_PROBESTATE']._serialized_end=1567
+  _globals['_CLASSCOUNTERS']._serialized_start=1570
+  _globals['_CLASSCOUNTERS']._serialized_end=1708
+  _globals['_CLASSCOUNTERS_COUNTSENTRY']._serialized_start=1663
+  _globals['_CLASSCOUNTERS_COUNTSENTRY']._serialized_end=1708
+  _globals['_THROTTLE']._serialized_start=1711
+  _globals['_THROTTLE']._serialized_end=1841
+  _globals['_PROFILESTATE']._serialized_start=1843
+  _globals['_PROFILESTATE']._serialized_end=1963
+  _globals['_COLLECTORMESSAGE']._serialized_start=1966
+  _globals['_COLLECTORMESSAGE']._serialized_end=2301
+  _globals['_RULESETPART']._serialized_start=2303
+  _globals['_RULESETPART']._serialized_end=2375
+  _globals['_WELCOME']._serialized_start=2377
+  _globals['_WELCOME']._serialized_end=2444
+  _globals['_ACK']._serialized_start=2446
+  _globals['_ACK']._serialized_end=2464
+  _globals['_AGENTSERVICE']._serialized_start=2586
+  _globals['_AGENTSERVICE']._serialized_end=2671
 # @@protoc_insertion_point(module_scope)

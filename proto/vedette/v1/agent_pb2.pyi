@@ -40,7 +40,7 @@ class RateWindows(_message.Message):
     def __init__(self, windows: _Optional[_Iterable[_Union[_rates_pb2.RateWindow, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_id", "stream_id", "version", "abi_version", "node", "boot_id", "oldest_seq", "newest_seq", "features")
+    __slots__ = ("agent_id", "stream_id", "version", "abi_version", "node", "boot_id", "oldest_seq", "newest_seq", "features", "rules_digest", "rules_held")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,8 @@ class Hello(_message.Message):
     OLDEST_SEQ_FIELD_NUMBER: _ClassVar[int]
     NEWEST_SEQ_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    RULES_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RULES_HELD_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     stream_id: str
     version: str
@@ -59,7 +61,9 @@ class Hello(_message.Message):
     oldest_seq: int
     newest_seq: int
     features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, agent_id: _Optional[str] = ..., stream_id: _Optional[str] = ..., version: _Optional[str] = ..., abi_version: _Optional[int] = ..., node: _Optional[str] = ..., boot_id: _Optional[str] = ..., oldest_seq: _Optional[int] = ..., newest_seq: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
+    rules_digest: str
+    rules_held: str
+    def __init__(self, agent_id: _Optional[str] = ..., stream_id: _Optional[str] = ..., version: _Optional[str] = ..., abi_version: _Optional[int] = ..., node: _Optional[str] = ..., boot_id: _Optional[str] = ..., oldest_seq: _Optional[int] = ..., newest_seq: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ..., rules_digest: _Optional[str] = ..., rules_held: _Optional[str] = ...) -> None: ...
 
 class Record(_message.Message):
     __slots__ = ("seq", "chain", "payload")
@@ -80,7 +84,7 @@ class Payload(_message.Message):
     def __init__(self, finding: _Optional[_Union[_finding_pb2.Finding, _Mapping]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ...) -> None: ...
 
 class Ledger(_message.Message):
-    __slots__ = ("time_ns", "event", "run_id", "watching_since_ns", "previous_entry_ns", "probes", "counters", "container_ids", "dropped", "profiles", "throttles", "runtimes")
+    __slots__ = ("time_ns", "event", "run_id", "watching_since_ns", "previous_entry_ns", "probes", "counters", "container_ids", "dropped", "profiles", "throttles", "runtimes", "rules")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +104,7 @@ class Ledger(_message.Message):
     PROFILES_FIELD_NUMBER: _ClassVar[int]
     THROTTLES_FIELD_NUMBER: _ClassVar[int]
     RUNTIMES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     time_ns: int
     event: LedgerEvent
     run_id: str
@@ -112,7 +117,26 @@ class Ledger(_message.Message):
     profiles: _containers.RepeatedCompositeFieldContainer[ProfileState]
     throttles: _containers.RepeatedCompositeFieldContainer[Throttle]
     runtimes: _containers.RepeatedCompositeFieldContainer[RuntimeState]
-    def __init__(self, time_ns: _Optional[int] = ..., event: _Optional[_Union[LedgerEvent, str]] = ..., run_id: _Optional[str] = ..., watching_since_ns: _Optional[int] = ..., previous_entry_ns: _Optional[int] = ..., probes: _Optional[_Iterable[_Union[ProbeState, _Mapping]]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., container_ids: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., throttles: _Optional[_Iterable[_Union[Throttle, _Mapping]]] = ..., runtimes: _Optional[_Iterable[_Union[RuntimeState, _Mapping]]] = ...) -> None: ...
+    rules: RulesState
+    def __init__(self, time_ns: _Optional[int] = ..., event: _Optional[_Union[LedgerEvent, str]] = ..., run_id: _Optional[str] = ..., watching_since_ns: _Optional[int] = ..., previous_entry_ns: _Optional[int] = ..., probes: _Optional[_Iterable[_Union[ProbeState, _Mapping]]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., container_ids: _Optional[_Iterable[str]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., throttles: _Optional[_Iterable[_Union[Throttle, _Mapping]]] = ..., runtimes: _Optional[_Iterable[_Union[RuntimeState, _Mapping]]] = ..., rules: _Optional[_Union[RulesState, _Mapping]] = ...) -> None: ...
+
+class RulesState(_message.Message):
+    __slots__ = ("digest", "source", "rules", "problems", "refused_digest", "refusal", "replaced")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    source: str
+    rules: int
+    problems: int
+    refused_digest: str
+    refusal: str
+    replaced: int
+    def __init__(self, digest: _Optional[str] = ..., source: _Optional[str] = ..., rules: _Optional[int] = ..., problems: _Optional[int] = ..., refused_digest: _Optional[str] = ..., refusal: _Optional[str] = ..., replaced: _Optional[int] = ...) -> None: ...
 
 class RuntimeState(_message.Message):
     __slots__ = ("kind", "socket", "state", "problem", "version", "answers", "failures")
@@ -190,20 +214,34 @@ class ProfileState(_message.Message):
     def __init__(self, workload: _Optional[str] = ..., behaviour: _Optional[str] = ..., state: _Optional[str] = ..., completeness: _Optional[float] = ..., members: _Optional[int] = ..., phase: _Optional[str] = ...) -> None: ...
 
 class CollectorMessage(_message.Message):
-    __slots__ = ("welcome", "ack", "profile_ack", "fleet_profile", "decisions", "rate_forest")
+    __slots__ = ("welcome", "ack", "profile_ack", "fleet_profile", "decisions", "rate_forest", "rule_set")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     PROFILE_ACK_FIELD_NUMBER: _ClassVar[int]
     FLEET_PROFILE_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     RATE_FOREST_FIELD_NUMBER: _ClassVar[int]
+    RULE_SET_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
     profile_ack: _baseline_pb2.ProfileAck
     fleet_profile: _baseline_pb2.Profile
     decisions: _baseline_pb2.WorkloadDecisions
     rate_forest: _rates_pb2.RateForest
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., profile_ack: _Optional[_Union[_baseline_pb2.ProfileAck, _Mapping]] = ..., fleet_profile: _Optional[_Union[_baseline_pb2.Profile, _Mapping]] = ..., decisions: _Optional[_Union[_baseline_pb2.WorkloadDecisions, _Mapping]] = ..., rate_forest: _Optional[_Union[_rates_pb2.RateForest, _Mapping]] = ...) -> None: ...
+    rule_set: RuleSetPart
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., profile_ack: _Optional[_Union[_baseline_pb2.ProfileAck, _Mapping]] = ..., fleet_profile: _Optional[_Union[_baseline_pb2.Profile, _Mapping]] = ..., decisions: _Optional[_Union[_baseline_pb2.WorkloadDecisions, _Mapping]] = ..., rate_forest: _Optional[_Union[_rates_pb2.RateForest, _Mapping]] = ..., rule_set: _Optional[_Union[RuleSetPart, _Mapping]] = ...) -> None: ...
+
+class RuleSetPart(_message.Message):
+    __slots__ = ("digest", "part", "parts", "body")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    part: int
+    parts: int
+    body: bytes
+    def __init__(self, digest: _Optional[str] = ..., part: _Optional[int] = ..., parts: _Optional[int] = ..., body: _Optional[bytes] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("committed_seq", "version", "features")
