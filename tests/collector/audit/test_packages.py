@@ -5,13 +5,18 @@ import gzip
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import rules
+from collector.audit import FORMATS, Detector
 from collector.audit.aws import CloudTrail
 from collector.audit.envelope import parse
 from collector.audit.gcp import GcpAudit
 from collector.audit.kubernetes import KubernetesAudit
 from collector.audit.waf import AwsWaf
 from detection.finding import EntityKind, Role
+from detection.rules import load_compiled
 
 K8S = KubernetesAudit()
 
@@ -243,3 +248,77 @@ def test_packages_within_each_other_have_a_bound():
     for _ in range(8):
         value = [value]
     assert told(value, CloudTrail())[1][0][1] == "envelopes nested more than 4 deep"
+
+
+def test_the_shipped_rules_find_an_exec_whatever_cluster_it_comes_from(record):
+    exec_in_pod = record("a", requestURI="/api/v1/namespaces/shop/pods/web-1/exec?command=sh")
+    forms = {
+        "own": exec_in_pod,
+        "eks": {"awslogs": {"data": packed(log_events(text(exec_in_pod)))}},
+        "aks": {"records": [{"category": "kube-audit", "properties": {"log": text(exec_in_pod)}}]},
+        "gke": {"entries": [gke()]},
+    }
+    ruleset = load_compiled(rules.audit_rules())
+    found = {}
+    for name, value in forms.items():
+        detection = Detector(ruleset).detect(K8S, parse(K8S, orjson.dumps(value), "x").records)
+        found[name] = {finding.rule_id for finding in detection.findings}
+    assert found["own"]
+    assert found["eks"] == found["aks"] == found["own"]
+    assert found["gke"] & found["own"]
+
+
+_KEYS = (
+    *("protoPayload", "serviceName", "methodName", "resourceName", "operation", "status", "code", "request", "command"),
+    *(
+        "message",
+        "data",
+        "messageId",
+        "attributes",
+        "awslogs",
+        "kinesis",
+        "logEvents",
+        "records",
+        "items",
+        "properties",
+    ),
+    *("log", "category", "auditID", "stage", "verb", "requestURI", "timestamp", "Type", "Message", "detail", "labels"),
+)
+_TEXTS = (
+    "k8s.io",
+    "io.k8s.core.v1.pods.exec.create",
+    "core/v1/pods/x/exec",
+    "2026-11-21T12:00:03Z",
+    "{",
+    "H4sI",
+    "e30=",
+)
+_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-5, 1 << 40), st.sampled_from(_TEXTS), st.text(max_size=8)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=_VALUES)
+@pytest.mark.parametrize("form", list(FORMATS.values()), ids=list(FORMATS))
+def test_any_value_is_a_record_a_problem_or_of_another_log(form, value):
+    parsed = parse(form, orjson.dumps({"protoPayload": value, "timestamp": _TEXTS[3]}), "x")
+    for one in (parsed, parse(form, orjson.dumps(value), "x")):
+        for record in one.records:
+            assert form.facts_of(record).summary is not None
+        assert all(problem.position.startswith("x") and problem.reason for problem in one.problems)
+
+
+_PARTS = ("resourceName", "authenticationInfo", "requestMetadata", "status", "authorizationInfo", "request", "response")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    payload=st.dictionaries(st.sampled_from(_PARTS), _VALUES), entry=st.dictionaries(st.sampled_from(_KEYS), _VALUES)
+)
+def test_any_gke_entry_is_read_without_an_error(payload, entry):
+    entry.pop("protoPayload", None)
+    parsed = parse(K8S, orjson.dumps(gke(payload=payload, **entry)), "x")
+    assert all(K8S.facts_of(record).summary for record in parsed.records)

@@ -1,6 +1,7 @@
 """The webhook answers 200 only for what is committed, and says clearly what it refuses."""
 
 import asyncio
+import base64
 import contextlib
 import datetime
 import http.client
@@ -200,3 +201,10 @@ def test_over_tls_a_client_ca_admits_only_its_clients(detector, store, record, t
 
     assert asyncio.run(run())[0] == 200
     assert len(store.findings) == 2
+
+
+def test_pushed_messages_of_pub_sub_are_taken_one_for_each_request(store, record, detector):
+    message = {"data": base64.b64encode(orjson.dumps(record("e1"))).decode(), "messageId": "7", "attributes": {}}
+    webhook = _webhook(detector)
+    (answer,) = _exchange(webhook, store, {"body": orjson.dumps({"message": message, "subscription": "s"})})
+    assert answer == (200, "1 events, 2 findings, 0 bad records\n")
