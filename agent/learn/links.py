@@ -4,6 +4,7 @@ The kernel reports a behaviour once and then only counts it. To know that it hap
 each key of the filter, the member the first event was learned as.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from struct import Struct
 
@@ -125,7 +126,7 @@ class Link:
 
 
 class Links:
-    """A bounded map of keys to links; when it is full the oldest goes, counted in `evicted`.
+    """A bounded map of keys to links; when it is full the one that grew longest ago goes, counted in `evicted`.
 
     Only a hash of each key is kept: the keys of two behaviours meet once in 2⁶⁴, and would then be counted as one.
 
@@ -135,7 +136,8 @@ class Links:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._links: dict[int, Link] = {}
+        # Not a dict: taking the first of one that is full looks at all that were taken before (20 µs instead of 0.7).
+        self._links: OrderedDict[int, Link] = OrderedDict()
         self._waiting: dict[BehaviourKey, list[Link]] = {}
         self._waited: dict[BehaviourKey, list[Link]] = {}
         self.evicted = 0
@@ -149,7 +151,7 @@ class Links:
 
     def _put(self, short: int, link: Link) -> None:
         if short not in self._links and len(self._links) >= self._limit:
-            self._links.pop(next(iter(self._links)))
+            self._links.popitem(last=False)
             self.evicted += 1
         self._links[short] = link
 
@@ -182,9 +184,11 @@ class Links:
         A count that shrank was reset (the key was forgotten and is new): all of it is growth.
         """
         for key, count in behaviours:
-            link = self._links.get(hash(key)) or self._claimed(key)
+            short = hash(key)
+            link = self._links.get(short) or self._claimed(key)
             if link is None or link.count == count:
                 continue
             growth = count - link.count if count > link.count else count
             link.count = count
+            self._links.move_to_end(short)
             yield key, link, growth

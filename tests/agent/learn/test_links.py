@@ -6,7 +6,7 @@ from agent.decode.layout import EV_F_UNFILTERED
 from agent.events import EventType, FileId, PathChange, PathOp
 from agent.learn.config import LearnConfig
 from agent.learn.learner import Learner
-from agent.learn.links import kin_of
+from agent.learn.links import Link, Links, kin_of
 from agent.source.port import BehaviourKey
 from agent.workload import Identified
 
@@ -80,3 +80,15 @@ def test_what_waits_is_bounded(world: Any) -> None:
     node.slot(*((key(PathOp.CHOWN, n), 1) for n in range(3000)))
     node.slot(*((key(PathOp.CHOWN, n), 2) for n in range(3000)))
     assert sum(units > 1 for units in node.units().values()) == 64
+
+
+def test_where_there_is_no_room_the_link_that_grew_longest_ago_goes(world: Any) -> None:
+    links = Links(2)
+    none: Any = None
+    busy, idle, new = (key(PathOp.MKDIR, secret) for secret in (1, 2, 3))
+    for row, one in enumerate((busy, idle)):
+        links.put(one, Link(none, none, row, "c1", False))
+    assert [link.row for _, link, _ in links.grown([(busy, 5), (idle, 1)])] == [0]
+    links.put(new, Link(none, none, 2, "c1", False))
+    assert [(link.row, growth) for _, link, growth in links.grown([(busy, 6), (idle, 9), (new, 2)])] == [(0, 1), (2, 1)]
+    assert (len(links), links.evicted) == (2, 1)
