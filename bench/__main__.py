@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import baseline, blocks, ceiling, dispatch, idle, kernel, latency, loads, path, report, rules
+from bench import baseline, blocks, ceiling, dispatch, idle, kernel, latency, loads, path, principals, report, rules
 from bench.bars import CEILING_RATE
 from bench.blocks import Block, Options
 from bench.loads import BUILD, LOADS, Load
@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "baseline":
         return baseline.main(options.runs, summary=options.summary)
+    if options.command == "principals":
+        principals.main(options.weeks, options.seeds)
+        return 0
     if options.command == "show":
         print(report.markdown(report.load_results(options.file)))
         return 0
@@ -56,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     baseline_parser = commands.add_parser("baseline", help="do the baseline's bounds and its budget hold?")
     baseline_parser.add_argument("runs", type=int, nargs="?", default=200)
     baseline_parser.add_argument("--summary", action="store_true", help="also write bench/BASELINE.md")
+    people = commands.add_parser("principals", help="behaviour of principals: budget, intrusions, speed")
+    people.add_argument("weeks", type=int, nargs="?", default=8)
+    people.add_argument("seeds", type=int, nargs="?", default=3)
     commands.add_parser("real", help="real software in containers: convergence, budget, intrusions (real --help)")
     commands.add_parser("rules", help="what rules cost, as shipped and up to 1,000 of them")
     commands.add_parser("dispatch", help="what ways to see system calls cost every system call")

@@ -39,7 +39,7 @@ class Keeper:
         self._metrics = metrics
         self._every_s = every_s
         self._beyond = False  # more are stored than memory holds
-        watch.find = self._find
+        watch.find, watch.stored = self._find, True
         metrics.mirror("behaviour", lambda: {(cause,): count for cause, count in watch.counters().items()})
 
     async def restore(self) -> None:
@@ -105,7 +105,7 @@ class Keeper:
                 kind, _, home = row.name.partition(_SPLIT)
                 state.groups[kind, home] = Group.from_plain(data)
             else:
-                state.put(_profile(data, row))
+                state.put(PrincipalProfile.from_plain(data))
         except (DetectionError, ValueError, KeyError, TypeError) as error:
             self._metrics.count("behaviour_broken")
             log.warning("stored behaviour of a %s is left out: %s", row.kind, str(error)[:200])
@@ -127,12 +127,6 @@ class Keeper:
 
     def _gauge(self) -> None:
         self._metrics.set("principals", sum(len(state.profiles) for state in self._watch.states.values()))
-
-
-def _profile(data: Any, row: Row) -> PrincipalProfile:
-    profile = PrincipalProfile.from_plain(data)
-    profile.seen_ns = row.seen_ns
-    return profile
 
 
 def _rows_of(

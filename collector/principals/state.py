@@ -14,6 +14,7 @@ from detection.principals.score import AccessScoreConfig
 
 _WEEK_HOURS = 168
 _GRACE_HOURS = 2  # an hour is closed when the source has reached the second after it
+_MOST_UNSAVED = 10_000
 _CLOSED_AT_ONCE = 2  # hours closed with one record, so that nobody waits for thousands
 Find = Callable[[str, str], PrincipalProfile | None]
 
@@ -49,6 +50,7 @@ class SourceState:
         self.profiles: OrderedDict[str, PrincipalProfile] = OrderedDict()
         self.groups: OrderedDict[tuple[str, str], Group] = OrderedDict()
         self.hour = 0
+        self.stored = False
         self.dirty: dict[str, PrincipalProfile] = {}  # changed since they were stored; those that left among them
         self.saving: dict[str, PrincipalProfile] = {}  # on their way to the store
         self.dirty_groups: dict[tuple[str, str], Group] = {}
@@ -75,18 +77,17 @@ class SourceState:
         for hour in profile.units:
             self._open.setdefault(hour, []).append(name)
         while len(self.profiles) > self.config.principals:
-            gone, left = self.profiles.popitem(last=False)
+            _, left = self.profiles.popitem(last=False)
             for hour in list(left.units):
                 self._close(left, hour)
-            self.dirty[gone] = left
+            self._changed(left)
             self._counts["left"] += 1
         return profile
 
     def touch(self, profile: PrincipalProfile) -> None:
         """It was active in a new hour."""
-        name = profile.actor.name
-        self.profiles.move_to_end(name)
-        self.dirty[name] = profile
+        self.profiles.move_to_end(profile.actor.name)
+        self._changed(profile)
 
     def opened(self, profile: PrincipalProfile, hour: int) -> None:
         """A unit of it was opened."""
@@ -142,14 +143,24 @@ class SourceState:
         first, brought = profile.close(hour)
         self._counts["hours"] += 1
         self._counts["adopted"] += profile.adopted - adopted
-        self.dirty[profile.actor.name] = profile
+        self._changed(profile)
         if profile.actor.kind is PrincipalKind.SERVICE or not (first or any(brought)):
             return
         actor = profile.actor
         for key in {(actor.kind.value, actor.home): None, (actor.kind.value, ""): None}:
             group = self._group(key)
             group.join(brought) if first else group.widen(brought)
-            self.dirty_groups[key] = group
+            if self.stored:
+                self.dirty_groups[key] = group
+
+    def _changed(self, profile: PrincipalProfile) -> None:
+        """To be stored. Where nobody could store for long, the oldest is lost to what comes after it left memory."""
+        if not self.stored:
+            return
+        self.dirty[profile.actor.name] = profile
+        if len(self.dirty) > _MOST_UNSAVED + self.config.principals:
+            self.dirty.pop(next(iter(self.dirty)))
+            self._counts["unsaved"] += 1
 
     def _group(self, key: tuple[str, str]) -> Group:
         group = self.groups.get(key)

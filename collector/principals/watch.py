@@ -35,6 +35,7 @@ class PrincipalWatch:
     ) -> None:
         self.config = config or BehaviourConfig()
         self.find = find
+        self.stored = False  # whether somebody takes what changed (`SourceState.dirty`)
         self._now_ns = now_ns
         self._latest = 0  # the hour after which a record's time is not believed
         self.states: dict[Source, SourceState] = {}
@@ -63,10 +64,11 @@ class PrincipalWatch:
         """What is known of a source."""
         if source not in self.states:
             self.states[source] = SourceState(source, self.config, self._find, self._counts)
+            self.states[source].stored = self.stored
         return self.states[source]
 
     def counters(self) -> Mapping[str, int]:
-        """principals, hours, novel, held, condemned, late, future, findings, alarms, adopted, left, groups_left."""
+        """See the help of the metric `behaviour` for the causes."""
         return dict(self._counts)
 
     def settle(self) -> None:

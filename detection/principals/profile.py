@@ -44,11 +44,10 @@ class Unit:
 class Group:
     """Principals of one kind and home. Units are principals: what the first hour of each brought."""
 
-    __slots__ = ("habits", "seen_ns")
+    __slots__ = ("habits",)
 
     def __init__(self) -> None:
         self.habits = tuple(Habit(GROUP) for _ in CLASSES)
-        self.seen_ns = 0
 
     def join(self, names: tuple[tuple[str, ...], ...]) -> None:
         """The first hour of a principal has ended."""
@@ -79,13 +78,12 @@ class Group:
 class PrincipalProfile:
     """`alarm_ns`: when its last alarm that cost budget began. `adopted`: held behaviours that became normal."""
 
-    __slots__ = ("actor", "adopted", "alarm_ns", "habits", "seen_ns", "units")
+    __slots__ = ("actor", "adopted", "alarm_ns", "habits", "units")
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
         self.habits = tuple(Habit(PRINCIPAL) for _ in CLASSES)
         self.units: dict[int, Unit] = {}  # by hour
-        self.seen_ns = 0
         self.alarm_ns = 0
         self.adopted = 0
 

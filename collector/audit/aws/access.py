@@ -27,7 +27,7 @@ def access_of(record: AuditRecord) -> Access | None:
     api = call(source.removesuffix(".amazonaws.com"), raw["eventName"][:128], refused)
     agent, region = agent_of(raw.get("userAgent")), raw.get("awsRegion")
     network = network_of(raw.get("sourceIPAddress"))
-    where = template(region) if isinstance(region, str) else ""
+    where = template(region[:64]) if isinstance(region, str) else ""
     return Access(actor, api, _resource(raw, source), agent, network, where, hours_of(record.time_ns))
 
 

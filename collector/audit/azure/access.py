@@ -15,7 +15,7 @@ _REFUSED = frozenset({"authorizationfailed", "forbidden", "unauthorized", "403",
 def access_of(record: AuditRecord) -> Access | None:
     """None where it does not say who acted."""
     raw = record.raw
-    properties, target = mapping(raw.get("properties")), facts.resource_of(raw)
+    properties, target = mapping(raw.get("properties")), facts.resource_of(raw)[:512]
     home = facts.subscription_of(target) or text(raw.get("tenantId"), 64)
     actor = _actor(facts.user_of(raw)[:256], facts.application_of(raw)[:256], home)
     if actor is None:
