@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.exchange import Exchange, ExchangeConfig
+from agent.rule_mail import RuleMail
 from agent.spool import Priority, Spool
 from agent.uplink import Backoff, Credentials, Identity, Uplink
 from agent.uplink.wire import finding_payload
@@ -80,7 +81,7 @@ class RunningCollector:
     async def _serve(self) -> None:
         self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
         try:
-            collector = Collector(self.config, self.correlator, {})
+            self._collector = collector = Collector(self.config, self.correlator, {})
             self.metrics: Metrics = collector.metrics
             self.ready: Ready = await collector.start()
         except CollectorError as error:
@@ -94,6 +95,10 @@ class RunningCollector:
     @property
     def address(self) -> str:
         return self.ready.listen[0]
+
+    def reload(self) -> None:
+        """What SIGHUP does."""
+        asyncio.run_coroutine_threadsafe(self._collector.reload(), self._loop).result(30)
 
     def stop(self) -> None:
         if self._thread.is_alive() and self._error is None:
@@ -195,9 +200,14 @@ def make_agent(tmp_path: Path) -> Iterator[Callable[..., AgentHalf]]:
     made: list[AgentHalf] = []
 
     def make(
-        target: str, name: str = "node-1", credentials: Credentials | None = None, directory: Path | None = None
+        target: str,
+        name: str = "node-1",
+        credentials: Credentials | None = None,
+        directory: Path | None = None,
+        rules: RuleMail | None = None,
     ) -> AgentHalf:
         exchange = Exchange(ExchangeConfig(least_s=0.0))
+        exchange.rules = rules or exchange.rules
         spool = Spool(directory or tmp_path / f"spool-{name}", 8 << 20, sync_interval_s=0.002)
         identity = Identity(name, name, "boot", "0.1.0", 1)
         uplink = Uplink(spool, target, credentials, identity, backoff=Backoff(0.05, 0.2), exchange=exchange)
