@@ -120,6 +120,11 @@ def _reason(standing: Standing, config: BudgetConfig, passes: bool, same: bool) 
     return f"Something as unusual comes {often} here ({seen}; p ≤ {standing.p_value:.2g}): {verdict}."
 
 
+def _figure(number: float) -> str:
+    """Two digits that count, without an exponent."""
+    return f"{number:.2g}" if number < 100 else f"{number:.0f}"
+
+
 def _span(slots: float, config: BudgetConfig) -> str:
     hours = slots / config.slots_per_week * 168
     return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
@@ -145,11 +150,11 @@ class BudgetState:
     @property
     def sentence(self) -> str:
         """The same in words and numbers."""
-        often = f"{self.novel_per_week:.2g} novelties a week without a budget"
+        often = f"{_figure(self.novel_per_week)} novelties a week without a budget"
         if self.status is Status.OVERRUN:
             return f"overrun: {self.alarms} anomalies in {self.watched_weeks:.1f} weeks, the workload changes ({often})"
         if self.promised_per_week is None:
-            least = f"{1 / self.watched_weeks:.2g} a week" if self.watched_weeks else "nothing"
+            least = f"{_figure(1 / self.watched_weeks)} a week" if self.watched_weeks else "nothing"
             needed = f"{self.watched_weeks:.2f} of {1 / self.per_week:.2g} weeks watched"
             return f"not yet provable: {needed}; the least that can be promised is {least} ({often})"
         alarms = f"{self.alarms} in {self.watched_weeks:.1f} weeks"
