@@ -21,6 +21,7 @@ from collector.errors import CollectorError
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 _AGAIN_S = 30.0
 _LEAVE_S = 1.0
+_ANEW = 8  # failures in a row
 
 
 class QueueError(CollectorError):
@@ -88,7 +89,7 @@ class AuditQueue:
     A message is acknowledged after its findings are committed, so what is under way when the process dies comes
     again; repeats have the same finding ids. Bad records in a good message cost only themselves. A message that is
     bad as a whole is given back if the queue puts such aside by itself, else it goes to the dead letter.
-    `connect` is called in the queue's own thread until it succeeds.
+    `connect` is called in the queue's own thread, again after several failures in a row.
     """
 
     def __init__(
@@ -134,11 +135,13 @@ class AuditQueue:
             queue = await self._connected()
             while True:
                 deliveries = await self._worker.call(queue.receive)
-                self._failures = 0
                 if deliveries:
+                    self._failures = 0  # an empty answer proves little: a consumer without rights gives them too
                     await self._take(queue, deliveries, emit)
         except QueueError as error:
             self._failures += 1
+            if self._failures % _ANEW == 0:
+                await self._forget()
             self._problems.note("queue_failed", f"audit source {self._name}: {error}; trying again")
 
     async def _connected(self) -> Queue:
@@ -147,6 +150,11 @@ class AuditQueue:
         queue, self._open = await self._worker.call(self._connect)
         self._queue = queue
         return queue
+
+    async def _forget(self) -> None:
+        """Connect anew: credentials may have changed."""
+        await self._worker.call(self._leave)
+        self._queue = None
 
     def _leave(self) -> None:
         if self._queue is not None:

@@ -128,6 +128,25 @@ def test_a_service_that_refuses_is_asked_again(detector, store, line):
     assert (store.audit_ids(), counts["queue_failed"]) == (["a", "a"], 2)
 
 
+def test_after_many_failures_it_connects_anew(detector, store, line, monkeypatch):
+    monkeypatch.setattr("collector.audit.queue._RETRY_S", (0.001,))
+    queues = [FakeQueue(), FakeQueue(line("a"))]
+    queues[0].refuse = 100
+    waiting = list(queues)
+    source = AuditQueue("fake", FORM, lambda: (waiting.pop(0), opened_as(FORM)), detector)
+
+    async def run():
+        task = asyncio.create_task(source.run(store))
+        async with asyncio.timeout(20):
+            while not queues[1].acked:
+                await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert (queues[0].closed.is_set(), 100 - queues[0].refuse, source.counters()["queue_failed"]) == (True, 8, 8)
+
+
 def test_a_message_whose_content_cannot_be_had_now_comes_again(detector, store, line):
     queue = FakeQueue(b"x", line("a"))
     plain = opened_as(FORM)
