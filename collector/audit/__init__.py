@@ -1,4 +1,4 @@
-"""Control-plane logs: bytes from a file or a webhook → audit records → findings."""
+"""Control-plane logs: bytes from a file, a webhook or a queue → audit records → findings."""
 
 from collector.audit.detector import Detector
 from collector.audit.file import AuditFile

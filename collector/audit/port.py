@@ -10,7 +10,7 @@ Emit = Callable[[list[Finding]], Awaitable[None]]
 
 
 class AuditSource(Protocol):
-    """A transport of audit events: a file, a webhook."""
+    """A transport of audit events: a file, a webhook, a queue."""
 
     async def run(self, emit: Emit) -> None:
         """Bring in events until cancelled; a position is kept or acknowledged only after `emit` returned."""
