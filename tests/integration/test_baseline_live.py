@@ -112,7 +112,10 @@ class Agent:
         arguments = [str(vedette), "agent", "--state-dir", str(self.state), "--output", str(self.output)]
         arguments += ["--slot", str(_SLOT_S), "--heartbeat", "0.5", "--runtime-socket", "none", *options]
         self.process = subprocess.Popen(arguments, stderr=self._log, stdin=subprocess.DEVNULL)
-        assert waits_for(lambda: "ready" in (directory / "agent.log").read_text())
+        log = directory / "agent.log"
+        if not waits_for(lambda: "ready" in log.read_text() or self.process.poll() is not None) or self.process.poll():
+            self.stop()
+            raise AssertionError(log.read_text()[-2000:])
 
     def findings(self, namespace: str) -> list[dict[str, Any]]:
         """Anomalies about containers of this namespace, newest last."""
