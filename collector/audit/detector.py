@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,9 @@ class Behaviour(Protocol):
     def observe(self, form: Format, record: AuditRecord, condemned: bool, /) -> Finding | None:
         """Learn from a record; a finding where it shows something new. `condemned`: a rule of medium or higher held."""
 
+    def told(self, findings: Sequence[Finding], /) -> None:
+        """These are stored, among them some of its own."""
+
 
 class NoBehaviour:
     """Learns nothing."""
@@ -49,6 +52,9 @@ class NoBehaviour:
     def observe(self, _form: Format, _record: AuditRecord, _condemned: bool, /) -> Finding | None:
         """Nothing is new."""
         return None
+
+    def told(self, _findings: Sequence[Finding], /) -> None:
+        """None is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class Detector:
     def commit(self, detection: Detection) -> None:
         """The findings are stored: do not report them again."""
         self._counts["findings"] += len(detection.findings)
+        self._behaviour.told(detection.findings)
         for key in detection.seen:
             self._seen[key] = None
             self._untold.pop(key, None)

@@ -70,6 +70,12 @@ _TECHNIQUES = {
     "T1620": "fileless execution",
 }
 _ANOMALIES = {
+    "anomaly.api": "API never used before",
+    "anomaly.resource": "resources never touched before",
+    "anomaly.agent": "tool never used before",
+    "anomaly.network": "access from a new network",
+    "anomaly.region": "activity in a new region",
+    "anomaly.hours": "activity at unusual hours",
     "anomaly.exec": "unusual program",
     "anomaly.write": "unusual file written",
     "anomaly.read": "unusual file read",

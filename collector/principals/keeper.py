@@ -28,7 +28,7 @@ _SPLIT = "/"  # between kind and home of a group
 
 class Keeper:
     """`write` runs work in the thread that writes. What is not stored yet is lost with the process: at most
-    `every_s` of learning, never a finding. Records that are read again count once: an hour's set knows them."""
+    `every_s` of learning, never a finding: who has one that is not stored waits. Records that come again count once."""
 
     def __init__(
         self, watch: PrincipalWatch, rows: PrincipalRows, write: Write, metrics: Metrics, every_s: float = 60.0
@@ -65,7 +65,9 @@ class Keeper:
     async def save(self) -> None:
         """Store what changed. Raises: StoreError; then it is stored next time."""
         for state in self._watch.states.values():
-            dirty, state.dirty = state.dirty, {}
+            untold = self._watch.untold(state.source)
+            dirty = {name: profile for name, profile in state.dirty.items() if name not in untold}
+            state.dirty = {name: profile for name, profile in state.dirty.items() if name in untold}
             state.saving = dirty
             groups, state.dirty_groups = state.dirty_groups, {}
             try:

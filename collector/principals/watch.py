@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from collector.audit.format import Format
 from collector.audit.record import AuditRecord
@@ -39,6 +39,7 @@ class PrincipalWatch:
         self._now_ns = now_ns
         self._latest = 0  # the hour after which a record's time is not believed
         self.states: dict[Source, SourceState] = {}
+        self._untold: dict[str, tuple[Source, frozenset[str]]] = {}
         self._counts: Counter[str] = Counter()
 
     def observe(self, form: Format, record: AuditRecord, condemned: bool = False) -> Finding | None:
@@ -58,7 +59,21 @@ class PrincipalWatch:
         if told is None:
             return None
         self._counts["findings"] += 1
-        return finding_of(form, record, told)
+        finding = finding_of(form, record, told)
+        if self.stored:
+            names = {actor.name for actor in (access.actor, access.acting_as) if actor is not None}
+            self._untold[finding.id] = (form.source, frozenset(names))
+        return finding
+
+    def told(self, findings: Sequence[Finding]) -> None:
+        """These findings are stored."""
+        if self._untold:
+            for finding in findings:
+                self._untold.pop(finding.id, None)
+
+    def untold(self, source: Source) -> set[str]:
+        """Principals whose newest finding is not stored yet: should it be lost, its record must be new again."""
+        return {name for of, names in self._untold.values() if of is source for name in names}
 
     def state(self, source: Source) -> SourceState:
         """What is known of a source."""

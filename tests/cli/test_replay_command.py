@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,22 @@ def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
     code, _, err = _run("--source", "kubernetes-audit", path)
     assert code == 1
     assert "plain or gzipped" in err
+
+
+def test_behaviour_of_principals_is_learned_unless_left_out(tmp_path: Path) -> None:
+    """Ten days of the same hour by hour, then the same account from elsewhere with another tool."""
+    usual = _AUDIT | {"verb": "get", "objectRef": {"resource": "configmaps", "namespace": "shop"}}
+    begin = datetime(2026, 1, 2, tzinfo=UTC)
+    lines = [
+        usual | {"auditID": f"id-{hour}", "requestReceivedTimestamp": (begin + timedelta(hours=hour)).isoformat()}
+        for hour in range(240)
+    ]
+    lines[-1] |= {"sourceIPs": ["198.51.100.4"], "userAgent": "curl/8.5", "verb": "delete"}
+    path = tmp_path / "audit.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    _, out, _ = _run("--source", "kubernetes-audit", "--format", "json", path)
+    found = [json.loads(line) for line in out.splitlines()]
+    last = [f for f in found if f["kind"] == "anomaly" and f["fields"]["auditID"] == "id-239"]
+    assert [f["severity"] for f in last] in (["medium"], ["high"])
+    _, out, _ = _run("--source", "kubernetes-audit", "--format", "json", "--no-behaviour", path)
+    assert [f for f in map(json.loads, out.splitlines()) if f["kind"] == "anomaly"] == []

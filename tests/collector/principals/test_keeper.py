@@ -38,7 +38,8 @@ def test_profiles_groups_and_the_record_come_back(tmp_path: Path, record: Record
     watch, keeper, store, metrics = _start(tmp_path / "a.db")
     for n in range(300):
         watch.observe(FORM, record(480_000 + n))
-    watch.observe(FORM, record(480_299, verb="list"))
+    if finding := watch.observe(FORM, record(480_299, verb="list")):
+        watch.told([finding])
     asyncio.run(keeper.save())
     assert metrics.value("vedette_collector_principals") == 1
     store.close()
@@ -96,6 +97,28 @@ def test_what_could_not_be_stored_is_stored_next_time(tmp_path: Path, record: Re
     keeper._write = _now
     asyncio.run(keeper.save())
     assert PrincipalRows(store).count("principal") == 1
+    store.close()
+
+
+def test_a_principal_whose_finding_is_not_stored_yet_is_not_stored_either(tmp_path: Path, record: Record) -> None:
+    """Else a crash in between would lose the finding: its record comes again, and must be new again."""
+    watch, keeper, store, _ = _start(tmp_path / "a.db")
+    for n in range(300):
+        watch.observe(FORM, record(480_000 + n))
+    asyncio.run(keeper.save())
+    finding = watch.observe(FORM, record(480_300, **ELSEWHERE))
+    assert finding is not None
+    asyncio.run(keeper.save())
+    store.close()
+    again, _, store, _ = _start(tmp_path / "a.db")
+    repeated = again.observe(FORM, record(480_300, **ELSEWHERE))
+    assert repeated is not None
+    assert repeated.id == finding.id
+    watch.told([finding])
+    asyncio.run(keeper.save())
+    store.close()
+    again, _, store, _ = _start(tmp_path / "a.db")
+    assert again.observe(FORM, record(480_300, **ELSEWHERE)) is None
     store.close()
 
 
