@@ -33,6 +33,6 @@ wanted=$(sha256sum pyproject.toml | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   say "creating $venv and installing the Python packages"
   "$python" -m venv "$venv" >/dev/null 2>&1 || { as_root apt-get -qq install -y python3-venv >/dev/null; "$python" -m venv "$venv"; }
-  "$venv/bin/pip" install -qq --disable-pip-version-check -e '.[collector,aws,azure,gcp,dev]'
+  "$venv/bin/pip" install -qq --disable-pip-version-check -e '.[collector,aws,azure,gcp,kafka,dev]'
   echo "$wanted" > "$stamp"
 fi

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from collector.errors import ConfigError
 from collector.plain import plain
 from collector.publish.sinks.config import Tls, read_secret
 from collector.publish.sinks.port import RefusedError, RetryError
@@ -46,6 +47,8 @@ class HttpClient:
         """One request; the answer is a 2xx. Raises: RetryError, RefusedError, ConfigError (its files)."""
         if self._authorization is not None:
             (token, *_) = read_secret(self._authorization, "authorization_file")
+            if not token.isascii() or not token.isprintable():
+                raise ConfigError(f"{self._place}: authorization_file: its first line is not printable ASCII")
             headers = {**headers, "Authorization": token}
         try:
             answer = self._exchange(body, headers)
