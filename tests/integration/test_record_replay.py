@@ -16,7 +16,7 @@ from agent.replay import Replay
 from agent.source.core_re import CoReSource
 from detection.rules import load_compiled
 
-_SCRIPT = "touch /var/log/auth.log; rm /var/log/auth.log; cp /bin/busybox /tmp/x; mv /tmp/x /bin/ps; /bin/ps"
+_SCRIPT = "touch /var/log/auth.log; rm /var/log/auth.log; cp /bin/busybox /tmp/x; mv /tmp/x /bin/ps; /bin/ps; sleep 1"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def bundle(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     for name in ("bin", "proc", "tmp", "var/log"):
         (root / name).mkdir(parents=True)
     shutil.copy(busybox, root / "bin/busybox")
-    for name in ("sh", "cp", "mv", "rm", "touch"):
+    for name in ("sh", "cp", "mv", "rm", "touch", "sleep"):
         (root / "bin" / name).symlink_to("busybox")
     subprocess.run(["runc", "spec"], cwd=tmp_path, check=True)
     spec = json.loads((tmp_path / "config.json").read_text())
