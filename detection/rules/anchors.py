@@ -1,18 +1,24 @@
 """Which rules can match at all: an index over what each rule cannot do without.
 
 Most rules need one of a few program names or pieces of text. Looking those up once per event leaves only a few
-rules whose conditions have to be evaluated.
+rules whose conditions have to be evaluated. Names are looked up; pieces of text are found by their grams (see
+`Texts`), so that neither costs more the more rules there are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from detection.rules.ir import And, Condition, Named, Not, Op, Or, Test
-from detection.rules.view import Lowered, each
+from detection.rules.view import Lowered, each, text_of
 
 T = TypeVar("T")
+_GRAM = 4
+_SEARCHES_PER_GRAM = 2  # cutting one gram out of a value costs about as much as searching for two texts
+_COMMON = frozenset({"true", "false"})
 
 
 class Place(IntEnum):
@@ -35,33 +41,46 @@ class Anchor:
 Anchors = frozenset[Anchor]
 
 
-def anchors_of(condition: Condition) -> Anchors | None:
-    """Anchors of which an event must have one for the condition to hold; None where nothing can be said."""
+def anchors_of(condition: Condition, asked_by: Mapping[Anchor, int] | None = None) -> Anchors | None:
+    """Anchors of which an event must have one for the condition to hold; None where nothing can be said.
+
+    Where several would do, the one that leaves the fewest rules: `asked_by` says how many rules could use an anchor,
+    and what many rules look for, many events have.
+    """
+    return min(_choices(condition), key=lambda anchors: _price(anchors, asked_by or {}), default=None)
+
+
+def _choices(condition: Condition) -> list[Anchors]:
+    """Every set of anchors that would do."""
     match condition:
         case Test():
-            return _of_test(condition)
+            anchors = _of_test(condition)
+            return [] if anchors is None else [anchors]
         case Named(part=part):
-            return anchors_of(part)
+            return _choices(part)
         case Not():
-            return None
+            return []
         case Or(parts=parts):
-            found = [anchors_of(part) for part in parts]
-            known = [a for a in found if a is not None]
-            return frozenset().union(*known) if known and len(known) == len(found) else None
+            found = [min(_choices(part), key=_price, default=None) for part in parts]
+            known = [anchors for anchors in found if anchors is not None]
+            return [frozenset().union(*known)] if known and len(known) == len(found) else []
         case And(parts=parts):
-            return min((a for p in parts if (a := anchors_of(p)) is not None), key=_price, default=None)
+            return [anchors for part in parts for anchors in _choices(part)]
 
 
-def _price(anchors: Anchors) -> tuple[int, int]:
-    """What is looked up costs nothing; of texts to search for, few and long ones leave the fewest rules."""
+def _price(anchors: Anchors, asked_by: Mapping[Anchor, int] = MappingProxyType({})) -> tuple[int, int, int, int, int]:
+    """Texts too short for a gram must each be searched for; truth values are what many events have."""
     texts = [a.text for a in anchors if a.place is Place.PART]
-    return (len(texts), -min((len(t) for t in texts), default=0))
+    short = sum(len(text) < _GRAM for text in texts)
+    common = sum(a.text in _COMMON for a in anchors)
+    most = max((asked_by.get(a, 0) for a in anchors), default=0)
+    return (short, common, len(texts), most, -min((len(t) for t in texts), default=0))
 
 
 def _of_test(test: Test) -> Anchors | None:
-    if not test.field or not test.values or not all(isinstance(v, str) and v for v in test.values):
+    texts = [str(text_of(value)).lower() for value in test.values]
+    if not test.field or not texts or not all(texts):
         return None
-    texts = [str(v).lower() for v in test.values]
     match test.op:
         case Op.ENDSWITH if not test.every and all(t[0] == "/" and t.count("/") == 1 and len(t) > 1 for t in texts):
             return frozenset(Anchor(test.field, t[1:], Place.NAME) for t in texts)
@@ -74,6 +93,47 @@ def _of_test(test: Test) -> Anchors | None:
             return None
 
 
+class Texts:
+    """Pieces of text to find in a value, each with the numbers of the rules that need it.
+
+    Each text is known by one gram of it, the one fewest others have; a value is cut into its grams, and only texts
+    whose gram is among them are searched for. That costs by the length of the value, searching for each text by their
+    number: `found_in` does what is cheaper.
+    """
+
+    __slots__ = ("_all", "_by_gram", "_longest", "_short")
+
+    def __init__(self, table: Mapping[str, frozenset[int]]) -> None:
+        self._all = tuple(table.items())
+        self._short = tuple((text, ids) for text, ids in self._all if len(text) < _GRAM)
+        long = [(text, ids) for text, ids in self._all if len(text) >= _GRAM]
+        shared = Counter(gram for text, _ in long for gram in _grams(text))
+        by_gram: dict[str, list[tuple[str, frozenset[int]]]] = {}
+        for text, ids in long:
+            by_gram.setdefault(min(sorted(_grams(text)), key=shared.__getitem__), []).append((text, ids))
+        self._by_gram = {gram: tuple(texts) for gram, texts in by_gram.items()}
+        self._longest = len(long) // _SEARCHES_PER_GRAM
+
+    def found_in(self, value: str) -> Iterator[frozenset[int]]:
+        """The numbers of each text that is in the value."""
+        if len(value) > self._longest:
+            for text, ids in self._all:
+                if text in value:
+                    yield ids
+            return
+        for text, ids in self._short:
+            if text in value:
+                yield ids
+        for gram in self._by_gram.keys() & {value[at : at + _GRAM] for at in range(len(value) - _GRAM + 1)}:
+            for text, ids in self._by_gram[gram]:
+                if text in value:
+                    yield ids
+
+
+def _grams(text: str) -> set[str]:
+    return {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
+
+
 class Index(Generic[T]):
     """Entries with a condition each; gives those whose condition an event could fulfil, in their order."""
 
@@ -81,8 +141,9 @@ class Index(Generic[T]):
         self._entries = tuple(entry for _, entry in entries)
         tables: dict[Place, dict[str, dict[str, set[int]]]] = {place: {} for place in Place}
         always: list[int] = []
+        asked_by = Counter(a for condition, _ in entries for a in frozenset().union(*_choices(condition)))
         for number, (condition, _) in enumerate(entries):
-            anchors = anchors_of(condition)
+            anchors = anchors_of(condition, asked_by)
             if anchors is None:
                 always.append(number)
                 continue
@@ -91,7 +152,7 @@ class Index(Generic[T]):
         self._always = frozenset(always)
         self._unanchored = tuple(self._entries[i] for i in always)
         self._wholes, self._names, parts = (_frozen(tables[place]) for place in Place)
-        self._parts = tuple((field, tuple(table.items())) for field, table in parts)
+        self._parts = tuple((field, Texts(table)) for field, table in parts)
 
     def candidates(self, low: Lowered) -> Iterable[T]:
         """The entries worth evaluating for an event."""
@@ -105,13 +166,11 @@ class Index(Generic[T]):
                 if numbers := table.get(value[value.rfind("/") + 1 :]):
                     found |= numbers
         for field, texts in self._parts:
-            have = low[field]
-            if have.__class__ is tuple:
-                have = "\0".join(have)
-            if have:
-                for text, ids in texts:
-                    if text in have:
-                        found |= ids
+            if have := low[field]:
+                if not isinstance(have, str):
+                    have = "\0".join(have)
+                for ids in texts.found_in(have):
+                    found |= ids
         if not found:
             return self._unanchored
         return [self._entries[i] for i in sorted(found | self._always)]

@@ -146,7 +146,8 @@ def test_rules_change_under_a_steady_stream_and_no_event_is_lost_or_judged_twice
         assert agent.process.poll() is None, agent.log.read_text()
         return status.exists() and json.loads(status.read_bytes())["rules"]["digest"] == digest
 
-    stop, ran = threading.Event(), []
+    stop = threading.Event()
+    ran: list[int] = []
 
     def stream() -> None:
         while not stop.wait(0.01):
