@@ -20,6 +20,7 @@ from detection.finding import Finding
 
 log = logging.getLogger(__name__)
 
+_EXCHANGE = 4 * 1024 * 1024  # bytes after which an exchange takes no more
 _BASE_S = 0.5
 _IDLE_S = 5.0  # the wake-up is a hint; this bounds what a lost one costs
 _SAY_EVERY = 20  # retries between two lines in the log
@@ -119,9 +120,13 @@ class Delivery:
             return False
         sound: list[Item] = []
         bad: list[tuple[Item, str]] = []
+        size = 0
         for cursor, subject in entries:
             if self._wants(subject):
-                self._form_one(Item(cursor, subject, b""), sound, bad)
+                size += self._form_one(Item(cursor, subject, b""), sound, bad)
+            if size > _EXCHANGE:
+                looked = cursor
+                break
         if sound:
             self._deliver(sound)
         for item, why in bad:  # after the others: those may have to be sent again, these are written once
@@ -143,11 +148,15 @@ class Delivery:
         kind = "finding" if isinstance(subject, Finding) else "incident"
         return kind in self.rules.kinds and subject.severity >= self.rules.min_severity
 
-    def _form_one(self, item: Item, sound: list[Item], bad: list[tuple[Item, str]]) -> None:
+    def _form_one(self, item: Item, sound: list[Item], bad: list[tuple[Item, str]]) -> int:
+        """Format one, or note why not; its size."""
         try:
-            sound.append(item._replace(body=self._form(item.subject)))
+            body = self._form(item.subject)
         except Exception as error:  # noqa: BLE001 - one event nobody can tell must not hold up all others
             bad.append((item, f"cannot be formatted: {type(error).__name__}: {error}"))
+            return 0
+        sound.append(item._replace(body=body))
+        return len(body)
 
     def _deliver(self, items: Sequence[Item]) -> None:
         """Send all; what is refused is halved until the bad ones stand alone."""

@@ -27,6 +27,8 @@ from collector.publish.sinks.formats.facts import (
 from collector.publish.sinks.port import Subject
 from detection.finding import Entity, EntityKind, Finding, Kind, Role
 
+_MAX_BYTES = 900_000
+_FEW = 10
 _ACTIVITIES = {1: "Create", 2: "Update", 3: "Close"}
 _SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 _STATES = {1: "New", 2: "In Progress", 4: "Resolved"}
@@ -89,7 +91,19 @@ def ocsf(subject: Subject, version: str = "1.5.0") -> bytes:
     elif subject.advice:
         event["remediation"] = {"desc": subject.advice}
         event["count"] = max(subject.count, 1)
-    return orjson.dumps(event)
+    return _bounded(event)
+
+
+def _bounded(event: dict[str, Any]) -> bytes:
+    """As JSON; an incident too large for common far ends (1 MB) tells less of each finding, then of fewer."""
+    body = orjson.dumps(event)
+    if len(body) > _MAX_BYTES:
+        event["evidences"] = [{k: v for k, v in e.items() if k not in ("data", "actor")} for e in event["evidences"]]
+        body = orjson.dumps(event)
+    if len(body) > _MAX_BYTES:
+        event["evidences"] = event["evidences"][-_FEW:]
+        body = orjson.dumps(event)
+    return body
 
 
 def _activity(subject: Subject) -> int:

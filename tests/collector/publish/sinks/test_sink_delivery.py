@@ -102,6 +102,22 @@ def test_severity_and_kind_choose(store, make, deliver, until):
     assert ids(only) == ["incident-3"]
 
 
+def test_an_exchange_is_bounded_in_bytes_too(commit, deliver, until):
+    newest = commit(range(10))
+    sizes = []
+
+    class Measuring(MemorySink):
+        def send(self, items):
+            sizes.append(sum(len(item.body) for item in items))
+            super().send(items)
+
+    sink = Measuring()
+    running = deliver(sink, form=lambda _: b"x" * 1_500_000)
+    until(lambda: running.delivery.cursor == newest)
+    assert ids(sink) == wanted(range(10))
+    assert sizes == [4_500_000, 4_500_000, 4_500_000, 1_500_000]
+
+
 def test_a_new_sink_begins_with_what_comes_next_unless_told_otherwise(commit, deliver, until):
     newest, sink = commit(range(5)), MemorySink()
     running = deliver(sink, start="newest")

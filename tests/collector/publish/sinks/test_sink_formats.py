@@ -131,3 +131,11 @@ def test_an_incident_of_very_many_findings_stays_bounded_and_keeps_the_worst(mak
     assert len(event["evidences"]) == 100
     assert event["finding_info"]["related_events_count"] == 1001
     assert "f-001001" in {e["uid"] for e in event["evidences"]}
+
+
+def test_an_incident_of_huge_findings_still_fits_a_kafka_record(make):
+    long = {f"field{n}": "x" * 8192 for n in range(20)} | {"CommandLine": "y" * 8192, "Image": "/bin/sh"}
+    subject = make.incident(*(make.runtime(n, fields=long) for n in range(1, 101)))
+    for form in (ocsf, ecs, falco, cef, otlp_record):
+        assert len(form(subject)) < 1_000_000, form
+    assert len(orjson.loads(ocsf(subject))["evidences"]) in (10, 100)
