@@ -10,7 +10,7 @@ from detection.baseline.conformal import Calibration
 from detection.finding import Source
 from detection.principals.access import Actor, PrincipalKind
 from detection.principals.profile import Group, PrincipalProfile
-from detection.principals.score import AccessScoreConfig
+from detection.principals.score import NEARLY, AccessScoreConfig
 
 _WEEK_HOURS = 168
 _GRACE_HOURS = 2  # an hour is closed when the source has reached the second after it
@@ -144,9 +144,13 @@ class SourceState:
         self._counts["hours"] += 1
         self._counts["adopted"] += profile.adopted - adopted
         self._changed(profile)
-        if profile.actor.kind is PrincipalKind.SERVICE or not (first or any(brought)):
-            return
         actor = profile.actor
+        if actor.kind is PrincipalKind.SERVICE:
+            return
+        if actor.kind.value not in self._trusted and any(h.unseen_upper <= NEARLY for h in profile.habits):
+            self.trust(actor.kind.value)
+        if not first and not any(brought):
+            return
         for key in {(actor.kind.value, actor.home): None, (actor.kind.value, ""): None}:
             group = self._group(key)
             group.join(brought) if first else group.widen(brought)

@@ -67,7 +67,10 @@ def _listed(verdict: AccessScore) -> str:
 
 def _reason(profile: PrincipalProfile, verdict: AccessScore, ruling: Ruling | None, condemned: bool) -> str:
     parts = sorted(verdict.parts, key=lambda part: -part.decades)
-    sentences = [f"{profile.actor.kind.value} {profile.actor.name}: " + "; ".join(p.reason for p in parts)]
+    hours = profile.habits[API].units
+    known = f"active in {hours} hour{'' if hours == 1 else 's'} before" if hours else "new here"
+    who = f"{profile.actor.kind.value.capitalize()} {profile.actor.name}, {known}"
+    sentences = [f"{who}: " + "; ".join(p.reason for p in parts)]
     if verdict.touch:
         sentences.append(f"This matters: {verdict.touch.reason}")
     if verdict.earlier:

@@ -33,6 +33,7 @@ POOL = 0.5  # how much of what a group knows a principal borrows
 DISTANCE = 0.5
 NEARLY = 0.25  # unseen bound from which on a class that still learns may alarm, up to medium
 _LEAST = 1e-4
+_TELLING = 3  # principals in a group
 _WEIGHTS = {API: 1.0, RESOURCE: 1.0, AGENT: 1.0, NETWORK: 1.0, REGION: 1.0, HOURS: 0.5}
 _NEVER = {
     API: "never called {}",
@@ -152,18 +153,15 @@ def _decades(bound: float) -> float:
 
 
 def _reason(own: Habit, index: int, member: str, known: int, of: int) -> str:
-    if not own.units:
-        text = f"it is new here, so nothing is known of its {CLASSES[index]}; it shows {member}"
-    else:
-        hours = f"{own.units} active hour{'' if own.units == 1 else 's'}"
-        complete = (
-            f"{own.state.value}, {100 * own.completeness:.1f} % complete, unseen ≤ {100 * own.unseen_upper:.1f} %"
-        )
-        text = f"it {_NEVER[index].format(member)} in {hours} ({CLASSES[index]}: {complete}"
+    if own.units:
+        text = f"it {_NEVER[index].format(member)} ({CLASSES[index]}: {own.state.value}"
+        text += f", {100 * own.completeness:.1f} % complete, unseen ≤ {100 * own.unseen_upper:.1f} %"
         text += f"; nearest: {', '.join(near)})" if (near := nearest(own, index, member)) else ")"
+    else:
+        text = f"nothing is known yet of its {CLASSES[index]}, now {member}"
     if known:
-        return f"{text}; {known} of {of} principals like it do the same"
-    return f"{text}; none of {of} principals like it does" if of else text
+        return f"{text}, which {known} of {of} principals like it do"
+    return f"{text}, which none of {of} principals like it does" if of >= _TELLING else text
 
 
 def nearest(own: Habit, index: int, member: str, most: int = 2) -> tuple[str, ...]:

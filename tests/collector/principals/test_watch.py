@@ -50,7 +50,8 @@ def test_a_token_used_from_elsewhere_with_another_tool_to_read_secrets_is_high(c
     assert finding.fields["new.agent"] == "curl"
     assert finding.entity(EntityKind.USER).id == "alice"  # type: ignore[union-attr]
     for said in (
-        "never called list secrets in 29",
+        "active in 299 hours before",
+        "never called list secrets",
         "nearest: get pods",
         "it reads secrets",
         "independent",
