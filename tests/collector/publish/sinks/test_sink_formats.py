@@ -11,9 +11,14 @@ from pathlib import Path
 import orjson
 import pytest
 
+import rules
+from collector.audit import FORMATS
+from collector.audit.replay import AuditReplay
+from collector.correlate import Correlator
 from collector.publish.sinks.formats import cef, ecs, falco, format_of, ocsf, otlp_record
 from collector.publish.sinks.formats.otlp import request_of
 from collector.publish.sinks.syslog import frame
+from detection.rules import load_compiled
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = ("1.5.0", "1.8.0")
@@ -139,3 +144,26 @@ def test_an_incident_of_huge_findings_still_fits_a_kafka_record(make):
     for form in (ocsf, ecs, falco, cef, otlp_record):
         assert len(form(subject)) < 1_000_000, form
     assert len(orjson.loads(ocsf(subject))["evidences"]) in (10, 100)
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_real_audit_logs_lead_to_is_valid_ocsf(version, shared_data):
+    """Recorded Kubernetes and CloudTrail logs through the shipped rules and the correlator."""
+    findings = []
+    for source, folder in (("kubernetes-audit", "falco_k8saudit"), ("aws-cloudtrail", "cloudtrail_attacks")):
+        replay = AuditReplay(FORMATS[source], load_compiled(rules.compiled("audit")))
+        for path in sorted((shared_data / folder).glob("*.json")):
+            if path.name != "EXPECTED.json":
+                findings += replay.findings(path)
+    incidents = Correlator().add_many(findings)
+    assert len(findings) > 20
+    assert incidents
+    check = _checker(shared_data)
+    with gzip.open(shared_data / f"ocsf/schema-{version}.json.gz") as file:
+        schema = json.load(file)
+    for subject in (*findings, *incidents):
+        assert check(orjson.loads(ocsf(subject, version)), schema) == []
+        for form in (ecs, falco, otlp_record):
+            assert orjson.loads(form(subject))
+        assert b"\n" not in cef(subject)
