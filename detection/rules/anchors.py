@@ -19,6 +19,7 @@ T = TypeVar("T")
 _GRAM = 4
 _SEARCHES_PER_GRAM = 2  # cutting one gram out of a value costs about as much as searching for two texts
 _COMMON = frozenset({"true", "false"})
+_NONE: frozenset[int] = frozenset()
 
 
 class Place(IntEnum):
@@ -156,15 +157,7 @@ class Index(Generic[T]):
 
     def candidates(self, low: Lowered) -> Iterable[T]:
         """The entries worth evaluating for an event."""
-        found: set[int] = set()
-        for field, table in self._wholes:
-            for value in each(low[field]):
-                if numbers := table.get(value):
-                    found |= numbers
-        for field, table in self._names:
-            for value in each(low[field]):
-                if numbers := table.get(value[value.rfind("/") + 1 :]):
-                    found |= numbers
+        found = self._looked_up(low)
         for field, texts in self._parts:
             if have := low[field]:
                 if not isinstance(have, str):
@@ -174,6 +167,23 @@ class Index(Generic[T]):
         if not found:
             return self._unanchored
         return [self._entries[i] for i in sorted(found | self._always)]
+
+    def _looked_up(self, low: Lowered) -> set[int]:
+        """Those that need a whole value or a name the event has. Without calls: it is most of the work."""
+        found: set[int] = set()
+        for field, table in self._wholes:
+            value = low[field]
+            if value.__class__ is str:
+                if value in table:
+                    found |= table[value]
+            elif value is not None:
+                for one in value:
+                    found |= table.get(one, _NONE)
+        for field, table in self._names:
+            for one in each(low[field]):
+                if numbers := table.get(one[one.rfind("/") + 1 :]):
+                    found |= numbers
+        return found
 
 
 def _frozen(tables: dict[str, dict[str, set[int]]]) -> tuple[tuple[str, dict[str, frozenset[int]]], ...]:
