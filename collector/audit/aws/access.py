@@ -46,8 +46,10 @@ def _actor_of(raw: Mapping[str, Any]) -> Actor | None:
         return None
     account = text(identity.get("accountId"), 32) or text(raw.get("recipientAccountId"), 32)
     kind, behind = text(identity.get("type"), 32), mapping(identity.get("sessionContext"))
-    if kind == "AWSService" or (identity.get("invokedBy") and kind != "AssumedRole"):
-        return _named(text(identity.get("invokedBy"), 128) or "AWS", PrincipalKind.SERVICE, account)
+    if kind == "AWSService" or not (identity.get("arn") or identity.get("principalId") or identity.get("userName")):
+        who = text(identity.get("invokedBy"), 128) or (account if kind == "AWSAccount" else "")
+        own = PrincipalKind.ROLE if kind == "AWSAccount" else PrincipalKind.SERVICE
+        return _named(who, own, account) if who else None
     if person := text(behind.get("sourceIdentity"), 256):
         return _named(person, PrincipalKind.PERSON, account)
     if kind == "AssumedRole":

@@ -11,6 +11,7 @@ from detection.finding import Severity
 from detection.rules.compile import RuleSet
 
 
+@pytest.mark.external
 @pytest.mark.parametrize(
     ("source", "folder", "least"),
     [("kubernetes-audit", "kubernetes", 100), ("aws-cloudtrail", "cloudtrail_attacks", 50)],
