@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -117,10 +117,18 @@ class Ingest:
         self._correlator.restore(findings, incidents)
         self._notify(await self._in_writer(self._store.newest_cursor))
 
-    async def trim(self, before_ns: int, keep_events: int) -> None:
-        """Apply the retention bounds. Raises: StoreError."""
+    async def trim(self, before_ns: int, keep_events: int, first: Callable[[], None] = lambda: None) -> None:
+        """Apply the retention bounds; `first` runs before, in the same thread, with no commit between them.
+
+        Raises: StoreError.
+        """
+
+        def work() -> Mapping[str, int]:
+            first()
+            return self._store.trim(before_ns, keep_events)
+
         self._correlator.expire(time.time_ns())
-        gone = await self._in_writer(lambda: self._store.trim(before_ns, keep_events))
+        gone = await self._in_writer(work)
         for table, rows in gone.items():
             self._metrics.count("trimmed", rows, table=table)
 

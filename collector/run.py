@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
@@ -178,14 +179,19 @@ class Collector:
             with contextlib.suppress(CollectorError):
                 self._sources[name] = self._factories[name]()
 
+    def _count_overtaken(self, counts: dict[str, int], before_ns: int) -> None:
+        """What retention is about to take from sinks."""
+        counts.update(overtaken(self._store, self._sinks.cursors(), before_ns, self._config.retention.events))
+
     async def _trim_forever(self) -> None:
         keep = self._config.retention
         while True:
             try:
                 before_ns = time.time_ns() - keep.days * DAY_NS
-                behind = await asyncio.to_thread(overtaken, self._store, self._sinks.cursors(), before_ns, keep.events)
-                await self._ingest.trim(before_ns, keep.events)
-                self._sinks.overtaken(behind)
+                lost: dict[str, int] = {}
+                count = partial(self._count_overtaken, lost, before_ns)
+                await self._ingest.trim(before_ns, keep.events, count)
+                self._sinks.overtaken(lost)
                 await self._fleet.trim()
                 await self._trainer.trim()
                 await self._keeper.trim()

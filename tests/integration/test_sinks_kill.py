@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 import pytest
 
+from collector.config import Retention
+
 TOTAL = 1500
 SINKS = """\
 sinks:
@@ -181,3 +183,30 @@ def test_sighup_exchanges_sinks_and_a_broken_file_changes_nothing(
     agent.wait_acked(2)
     wait_until(lambda: count("a") == count("b") == 2, "both have all")
     assert collector.kill(signal.SIGTERM) == 0
+
+
+def test_events_that_retention_takes_from_a_sink_are_counted(
+    make_collector: Any, make_agent: Any, make_finding: Any, tmp_path: Path, wait_until: Any
+) -> None:
+    """A sink that nobody answers keeps 10 of 40 events, and says that 30 are gone."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    (tmp_path / "s.yaml").write_text(
+        f'sinks:\n  - {{name: gone, type: syslog, transport: tcp, address: "127.0.0.1:{port}", start: beginning}}\n'
+    )
+    collector = make_collector(
+        sinks=tmp_path / "s.yaml", state_dir=tmp_path, retention=Retention(events=10, every_s=0.05)
+    )
+    agent = make_agent(collector.address)
+    agent.report([make_finding(i) for i in range(40)])
+    agent.wait_acked(40)
+    with closing(sqlite3.connect(tmp_path / "c.db")) as connection:
+
+        def kept() -> int:
+            return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+
+        wait_until(lambda: kept() <= 10, "retention ran")
+    name = "vedette_collector_sink_events_total"
+    overtaken = collector.metrics.value(name, sink="gone", result="overtaken")
+    assert 30 <= overtaken <= 30 + 40, "findings, and incident updates where one was deleted between two others"
+    assert collector.metrics.value(name, sink="gone", result="delivered") == 0

@@ -1,12 +1,13 @@
 """All sinks of a collector: started, woken, exchanged and stopped together."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.errors import CollectorError
+from collector.errors import CollectorError, ConfigError
 from collector.metrics import Metrics
 from collector.publish.sinks.config import SinkConfig
 from collector.publish.sinks.delivery import Delivery, Events
@@ -29,7 +30,7 @@ class _Running:
 
 
 class Sinks:
-    """Runs one thread per sink. `swap` and `stop` never run at once; `notify` at any time.
+    """Runs one thread per sink. For any thread.
 
     `directory` holds NAME.cursor and NAME.dead.jsonl of each sink; what belongs to a sink that is gone stays.
     """
@@ -41,6 +42,8 @@ class Sinks:
         self._make = make
         self._running: dict[str, _Running] = {}
         self._leaving: dict[str, threading.Thread] = {}
+        self._changing = threading.Lock()
+        self._stopped = False
 
     def swap(self, configs: Iterable[SinkConfig]) -> None:
         """Run these sinks from now on; those that did not change go on undisturbed.
@@ -48,7 +51,11 @@ class Sinks:
         Raises: CollectorError when one cannot be made; then nothing was changed. Waits at most 2 s for what goes: a
         successor with the same name begins when its predecessor's last exchange has ended.
         """
-        wanted = {config.name: config for config in configs}
+        with self._changing:
+            if not self._stopped:
+                self._swap({config.name: config for config in configs})
+
+    def _swap(self, wanted: dict[str, SinkConfig]) -> None:
         changed = {n: c for n, c in wanted.items() if n not in self._running or self._running[n].config != c}
         made = {name: self._make(config) for name, config in changed.items()}
         self._end([n for n in self._running if n not in wanted or n in changed])
@@ -62,8 +69,13 @@ class Sinks:
             running.delivery.wake(cursor)
 
     def cursors(self) -> dict[str, int]:
-        """Up to where each sink has delivered; sinks that never began are left out. Raises: ConfigError."""
-        return {n: cursor for n, r in list(self._running.items()) if (cursor := r.delivery.reached()) is not None}
+        """Up to where each sink has delivered; those that never began, or cannot say, are left out."""
+        found: dict[str, int] = {}
+        for name, running in list(self._running.items()):
+            with contextlib.suppress(ConfigError):  # the sink itself says so, again and again; retention goes on
+                if (cursor := running.delivery.reached()) is not None:
+                    found[name] = cursor
+        return found
 
     def overtaken(self, counts: Mapping[str, int]) -> None:
         """Retention deleted so many events before these sinks delivered them."""
@@ -74,7 +86,9 @@ class Sinks:
 
     def stop(self) -> None:
         """End all; what is under way may arrive once more after the next start."""
-        self._end(list(self._running))
+        with self._changing:
+            self._stopped = True
+            self._end(list(self._running))
 
     def _start(self, config: SinkConfig, sink: Sink) -> None:
         delivery = Delivery(
