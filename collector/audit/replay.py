@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from collector.audit.detector import Behaviour, Detector, Rules
@@ -37,7 +38,8 @@ class AuditReplay:
         self.events += len(parsed.records)
         self.refused += len(parsed.problems)
         self.problems += parsed.problems[: max(0, 1000 - len(self.problems))]
-        for record in parsed.records:
+        # Exports of a console come newest first; in order of time, everything is what it was then.
+        for record in sorted(parsed.records, key=attrgetter("time_ns")):
             detection = self._detector.detect(self._form, (record,))
             self._detector.commit(detection)
             yield from detection.findings

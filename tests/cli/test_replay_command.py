@@ -126,7 +126,7 @@ def test_behaviour_of_principals_is_learned_unless_left_out(tmp_path: Path) -> N
     ]
     lines[-1] |= {"sourceIPs": ["198.51.100.4"], "userAgent": "curl/8.5", "verb": "delete"}
     path = tmp_path / "audit.jsonl"
-    path.write_text("\n".join(map(json.dumps, lines)))
+    path.write_text("\n".join(map(json.dumps, reversed(lines))))  # as consoles export them: newest first
     _, out, _ = _run("--source", "kubernetes-audit", "--format", "json", path)
     found = [json.loads(line) for line in out.splitlines()]
     last = [f for f in found if f["kind"] == "anomaly" and f["fields"]["auditID"] == "id-239"]
