@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detection.rules import Problem, Rule
-from rules.own import files_below, read
+from detection.rules import Compiled, Problem, Rule
+from rules.own import files_below, read, shipped
 
 if TYPE_CHECKING:
     from detection.rules.correlation import Correlation
@@ -22,12 +22,35 @@ FORMAT = click.option(
 
 
 def parsed_files(files: Sequence[Path]) -> tuple["Parsed", dict[str, str]]:
-    """What rule files hold, and their texts. A `placeholders.yml` among them gives the values of `|expand`."""
+    """What rule files hold, and their texts. A `placeholders.yml` among them gives the values of `|expand`.
+
+    They may refer to shipped rules, which are not part of what comes out.
+    """
     from detection.rules.parse import parse_all  # noqa: PLC0415 — only here is a Sigma parser needed
 
     own = read(files)
     parsed = parse_all(own.texts.items(), own.placeholders)
-    return replace(parsed, problems=(*own.problems, *parsed.problems)), own.texts
+    if parsed.problems:  # perhaps they refer to shipped ones
+        mine = {rule.id for rule in parsed.rules} | {rule.id for rule in parsed.correlations}
+        parsed = parse_all(own.texts.items(), own.placeholders, _others(mine))
+    return (
+        replace(
+            parsed,
+            rules=tuple(rule for rule in parsed.rules if rule.origin in own.texts),
+            correlations=tuple(rule for rule in parsed.correlations if rule.origin in own.texts),
+            problems=(*own.problems, *parsed.problems),
+        ),
+        own.texts,
+    )
+
+
+def _others(mine: set[str]) -> Compiled:
+    """The shipped rules but those."""
+    every = shipped()
+    return Compiled(
+        tuple(rule for rule in every.rules if rule.id not in mine),
+        tuple(rule for rule in every.correlations if rule.id not in mine),
+    )
 
 
 def row_of(problem: Problem) -> dict[str, Any]:

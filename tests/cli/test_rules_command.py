@@ -113,3 +113,15 @@ def test_no_sigma_parser_is_loaded_where_rules_only_run(module: str) -> None:
         f"import sys, {module}, rules; from detection.rules import load_compiled; load_compiled(rules.runtime_rules())"
     )
     subprocess.run([sys.executable, "-c", f"{code}; assert not {{'sigma', 'yaml'}} & set(sys.modules)"], check=True)
+
+
+def test_check_knows_the_shipped_rules_that_filters_and_overrides_are_about(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(_RULE.replace("CATEGORY", "process_creation").replace("FIELD", "Image"))
+    override = "title: O\noverride: {rules: [NAME], level: low}\n"
+    (tmp_path / "known.yml").write_text(override.replace("NAME", "container-entered"))
+    code, output = _run("check", str(tmp_path))
+    assert (code, output) == (0, "1 rules usable, 0 problems, 0 warnings\n")
+    (tmp_path / "unknown.yml").write_text(override.replace("NAME", "nothing-like-it"))
+    code, output = _run("check", str(tmp_path))
+    assert code == 1
+    assert "override: no rule is called nothing-like-it" in output
