@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _RETRY_S = 1.0
+_SIEM = ("ocsf", "ecs", "cef", "falco")
 
 
 @click.command()
@@ -23,7 +24,10 @@ _RETRY_S = 1.0
 @click.option("--from-beginning", is_flag=True, help="Everything the collector still has, then new events.")
 @click.option("--min-severity", type=click.Choice(SEVERITIES), help="Leave out findings below this severity.")
 @click.option("--until-newest", is_flag=True, help="End at the newest event instead of waiting for more.")
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(("text", "json", *_SIEM)), default="text", show_default=True,
+    help="ocsf, ecs, cef and falco are the forms sinks send (docs/siem.md), one line per event.",
+)  # fmt: skip
 def command(
     collector: str,
     cert: Path | None,
@@ -83,6 +87,10 @@ def _print(entry: "Entry", format_: str) -> None:
         import orjson  # noqa: PLC0415
 
         click.echo(orjson.dumps({"cursor": entry.cursor, kind: body}))
+    elif format_ in _SIEM:
+        from collector.publish.sinks.formats import format_of  # noqa: PLC0415
+
+        click.echo(format_of(format_)(entry.body))
     else:
         from cli.render import finding_line, incident_line, print_line  # noqa: PLC0415
 
