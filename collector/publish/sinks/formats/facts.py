@@ -1,6 +1,7 @@
 """What the formats have in common: the known fields of a finding under plain names, bounded."""
 
 from datetime import UTC, datetime
+from importlib import metadata
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from collector.publish.sinks.port import Subject
 from detection.finding import Entity, EntityKind, Finding, Role
 
 VENDOR = "Vedette"
-VERSION = "0.1.0"
+VERSION = metadata.version("vedette")
 MAX_TEXT = 8192
 _MAX_ITEMS = 100
 

@@ -16,6 +16,7 @@ from collector.audit import FORMATS
 from collector.audit.replay import AuditReplay
 from collector.correlate import Correlator
 from collector.publish.sinks.formats import cef, ecs, falco, format_of, ocsf, otlp_record
+from collector.publish.sinks.formats.facts import VERSION
 from collector.publish.sinks.formats.otlp import request_of
 from collector.publish.sinks.syslog import frame
 from detection.rules import load_compiled
@@ -46,6 +47,7 @@ def test_ocsf_is_valid_by_the_schema_itself(version, make, shared_data):
 def test_the_format_is_what_it_was(name, shape, make):
     """VEDETTE_GOLDEN=write writes them anew."""
     body = format_of(name)(make.everything()[shape])
+    body = body.replace(VERSION.encode(), b"VERSION")
     path = GOLDEN / f"{shape}.{name}"
     text = body.decode() if name == "cef" else json.dumps(orjson.loads(body), indent=1, ensure_ascii=False)
     if os.environ.get("VEDETTE_GOLDEN") == "write":
@@ -72,7 +74,7 @@ def test_a_cef_line_can_be_taken_apart_again(make):
     subject = make.runtime()
     line = cef(subject).decode()
     head = re.split(r"(?<!\\)\|", line, maxsplit=7)
-    assert head[:4] == ["CEF:0", "Vedette", "Vedette", "0.1.0"]
+    assert head[:3] == ["CEF:0", "Vedette", "Vedette"]
     assert head[5].replace("\\|", "|") == subject.title
     assert head[6] == "8"
     pairs = dict(re.findall(r"(\w+)=((?:\\.|[^=\\])*?)(?= \w+=|$)", head[7]))
