@@ -85,7 +85,7 @@ def _is_other_log(value: Mapping[str, Any]) -> bool:
     if "protoPayload" in value or "textPayload" in value or "jsonPayload" in value:
         return True
     if "category" in value:
-        return value["category"] not in _AKS and not _carried(value).lstrip().startswith("{")
+        return text(value["category"]) not in _AKS and not _carried(value).lstrip().startswith("{")
     return bool(_carried(value)) and not _carried(value).lstrip().startswith("{")
 
 

@@ -103,7 +103,7 @@ EXPECTED = {
     "create_nginx_pod_privileged_2nd_container": {"k8s-privileged-pod"},
     "create_nginx_pod_sensitive_mount_2nd_container": {"k8s-sensitive-host-path"},
     "create_nginx_pod_unsensitive_mount": set(),
-    "create_pod_kube_system_namespace": {"k8s-system-pod-created"},
+    "create_pod_kube_system_namespace": {"k8s-system-pod-created", "k8s-foreign-image-in-system-namespace"},
     "create_serviceaccount_kube_system_namespace": {"k8s-workload-in-system-namespace", "k8s-access-changed"},
     "delete_clusterrole": {"k8s-object-deleted"},
     "exec_pod": {"k8s-pod-exec"},
