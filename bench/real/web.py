@@ -57,32 +57,6 @@ _BASE = (
     "python3", "python3-minimal", "python3.11", "libpython3.11-stdlib", "dash", "coreutils", "procps", "gzip",
     "libc-bin", "bash",
 )  # fmt: skip
-_SERVE = """\
-import signal, sys
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIServer, WSGIRequestHandler, make_server
-from app import application
-Quiet = type("Quiet", (WSGIRequestHandler,), {"log_message": lambda *_: None})
-Server = type("Server", (ThreadingMixIn, WSGIServer), {"daemon_threads": True})
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-make_server("0.0.0.0", 8000, application, Server, Quiet).serve_forever()
-"""
-
-
-def plain_web() -> Workload:
-    """The same service on Python's own server: nothing has to be fetched for it."""
-
-    def prepare(root: Path) -> None:
-        _prepare(root)
-        write(root, "srv/app/serve.py", _SERVE)
-
-    def start(_world: World, _ordinal: int) -> Start:
-        environment = ("REDIS=redis-0.real", "APP_KEY=b0a1c2")
-        return Start(("/usr/bin/python3", "/srv/app/serve.py"), cwd="/srv/app", environment=environment)
-
-    deeds = tuple(deed for deed in WEB.deeds if deed.name != "reload")
-    return Workload("web", _BASE, 2, WEB.number, prepare, start, deeds)
-
 
 WEB = Workload(
     "web",

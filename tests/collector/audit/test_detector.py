@@ -7,6 +7,8 @@ from collector.audit import Detector
 from collector.audit.envelope import parse
 from collector.audit.kubernetes import KubernetesAudit
 from detection.finding import EntityKind, Kind, Role, Severity, Source
+from detection.rules.compile import RuleSet
+from detection.rules.parse import parse_all
 
 E = EntityKind
 
@@ -165,3 +167,46 @@ def test_events_of_a_live_api_server_are_all_read(shared_data, detector):
     assert {f.fields["verb"] for f in findings} == {"get", "create"}
     assert all(f.fields["exec.container"] == "web" for f in findings)
     assert all(f.entity(EntityKind.POD_NAME, Role.TARGET) for f in findings)
+
+
+_PAIR = """
+title: Pods were touched twice
+name: twice
+status: test
+level: high
+correlation: {type: event_count, rules: [pods], group-by: [user.username], timespan: 1m, condition: {gte: 2}}
+"""
+_POD = """
+title: Pods
+name: pods
+status: test
+level: medium
+logsource: {product: kubernetes, service: audit}
+detection: {s: {objectRef.resource: pods}, condition: s}
+---
+title: Alice may
+logsource: {product: kubernetes, service: audit}
+filter: {rules: [pods], alice: {user.username: alice@example.com}, condition: not alice}
+"""
+
+
+def _with(*texts):
+    parsed = parse_all([("x.yml", "---".join(texts))])
+    assert parsed.problems == ()
+    return Detector(RuleSet.from_ir(parsed.rules, parsed.correlations, parsed.exemptions))
+
+
+def test_a_story_that_could_not_be_stored_is_told_again(record):
+    detector = _with(_POD.split("---", maxsplit=1)[0], _PAIR)
+    records = parse(FORM, orjson.dumps([record("a"), record("b")]), "x").records
+    (story,) = detector.detect(FORM, records).findings
+    assert (story.rule_id, story.count, story.severity) == ("twice", 2, Severity.HIGH)
+    again = detector.detect(FORM, records)  # the transport tries once more
+    assert again.findings == [story]
+    detector.commit(again)
+    assert detector.detect(FORM, records).findings == []
+
+
+def test_what_is_excepted_stays_a_finding_as_context(record):
+    finding = _detect(_with(_POD), record())[0]
+    assert (finding.severity, finding.fields["excepted_by"]) == (Severity.INFORMATIONAL, "Alice may")
